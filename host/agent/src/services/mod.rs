@@ -1,0 +1,296 @@
+//! `services:` of a job: containers beside it that are ready before its first step, and gone with it.
+//!
+//! They share the network of the job: that of its container, where each is reached by its name, or that of this machine.
+//! [`health`] decides when one is ready. What is left of them after a crash is found by the labels of
+//! [`crate::docker`].
+
+mod health;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bollard::{
+    Docker,
+    exec::{CreateExecOptions, StartExecResults},
+    models::{ContainerCreateBody, HostConfig},
+    query_parameters::{CreateContainerOptions, InspectContainerOptions, LogsOptions, StartContainerOptions},
+};
+use futures_util::{StreamExt, future::try_join_all};
+use oxide_core::{
+    id::{AgentId, AttemptId},
+    outcome::Failure,
+    pipeline::HealthCheck,
+    plan::PlannedService,
+    secret::Masker,
+};
+use tokio::time::Instant;
+
+use crate::{
+    docker::{DOCKER_HINT, connect, in_words, labels, need_image, remove_container},
+    environment::failure,
+};
+use health::{Health, Try, Verdict};
+
+/// A service without a health check is ready when it has run for so long.
+const RUNS_FOR: Duration = Duration::from_millis(300);
+/// So many lines of a service's log are told.
+const TAIL_LINES: usize = 20;
+/// So many of them are told in one line.
+const SHOWN_LINES: usize = 3;
+/// A health check may print so many bytes that are told.
+const PRINTED_BYTES_MAX: usize = 400;
+
+/// A service with the values of its variables.
+pub(crate) struct ReadyToStart {
+    pub(crate) planned: PlannedService,
+    pub(crate) env: Vec<(String, String)>,
+}
+
+/// The services of one attempt.
+pub(crate) struct Services {
+    running: Vec<Arc<Service>>,
+    masker: Arc<Masker>,
+}
+
+/// One of them. Removed when it is dropped, unless it was before.
+struct Service {
+    docker: Docker,
+    container: String,
+    planned: PlannedService,
+    removed: AtomicBool,
+    started: Instant,
+}
+
+/// What a service looks like from outside.
+enum Standing {
+    Runs,
+    Ended(String),
+}
+
+impl Services {
+    /// Starts services on this network of Docker and waits until all are ready.
+    ///
+    /// # Errors
+    /// If one cannot be started, ends, or does not get ready; the failure holds the end of its log, masked.
+    pub(crate) async fn start(
+        services: Vec<ReadyToStart>,
+        network: &str,
+        agent: AgentId,
+        attempt: AttemptId,
+        docker_host: Option<&str>,
+        masker: Arc<Masker>,
+    ) -> Result<Services, Failure> {
+        if services.is_empty() {
+            return Ok(Services { running: Vec::new(), masker });
+        }
+        let docker = connect(docker_host)
+            .await
+            .map_err(|unreachable| failure(format!("services need Docker: {unreachable}")).with_hint(DOCKER_HINT))?;
+        let mut running = Vec::new();
+        for service in services {
+            need_image(&docker, &service.planned.image).await?;
+            running.push(Arc::new(Service::start(&docker, service, network, agent, attempt).await?));
+        }
+        let services = Services { running, masker };
+        try_join_all(services.running.iter().map(|service| services.wait_until_ready(service))).await?;
+        Ok(services)
+    }
+
+    async fn wait_until_ready(&self, service: &Service) -> Result<(), Failure> {
+        let Some(check) = &service.planned.healthcheck else {
+            tokio::time::sleep(RUNS_FOR).await;
+            return match service.standing().await {
+                Standing::Runs => Ok(()),
+                Standing::Ended(how) => Err(self.not_ready(service, &how).await),
+            };
+        };
+        let mut health = Health::default();
+        loop {
+            let tried = service.try_health(check).await;
+            if let (false, Standing::Ended(how)) = (tried == Try::Passed, service.standing().await) {
+                return Err(self.not_ready(service, &how).await);
+            }
+            let since_start = u64::try_from(service.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            match health.take(check, &tried, since_start) {
+                Verdict::Ready => return Ok(()),
+                Verdict::Again => tokio::time::sleep(Duration::from_millis(check.interval_ms)).await,
+                Verdict::Never(why) => return Err(self.not_ready(service, &why).await),
+            }
+        }
+    }
+
+    async fn not_ready(&self, service: &Service, why: &str) -> Failure {
+        let tail = self.tail(service).await;
+        let last = &tail[tail.len().saturating_sub(SHOWN_LINES)..];
+        let last = match last {
+            [] => "it printed nothing".to_owned(),
+            lines => format!("its log ends with `{}`", lines.join("` `")),
+        };
+        let message = format!("the service `{}` did not get ready: {why}; {last}", service.planned.name);
+        let hint = format!(
+            "check `image`, `env` and `healthcheck` of the service; `docker run {}` shows what it says by itself",
+            service.planned.image
+        );
+        let message = self.masker.text(&message).into_owned();
+        Failure { stderr_tail: tail.join("\n"), ..failure(message).with_hint(hint) }
+    }
+
+    /// The end of a service's log, masked.
+    async fn tail(&self, service: &Service) -> Vec<String> {
+        let options = LogsOptions { stdout: true, stderr: true, tail: TAIL_LINES.to_string(), ..Default::default() };
+        let mut log = service.docker.logs(&service.container, Some(options));
+        let mut bytes = Vec::new();
+        while let Some(Ok(piece)) = log.next().await {
+            bytes.extend_from_slice(piece.as_ref());
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        self.masker.text(&text).lines().map(|line| line.chars().take(500).collect()).collect()
+    }
+
+    /// How the services are, and the end of their logs: what a person wants to see beside a failed step.
+    pub(crate) async fn report(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for service in &self.running {
+            let standing = match service.standing().await {
+                Standing::Runs => "runs".to_owned(),
+                Standing::Ended(how) => how,
+            };
+            lines.push(format!("service `{}`: {standing}; the end of its log:", service.planned.name));
+            lines.extend(self.tail(service).await.into_iter().map(|line| format!("  {line}")));
+        }
+        lines
+    }
+
+    /// Stops and removes all of them.
+    ///
+    /// # Errors
+    /// What could not be removed; a sweep tries again.
+    pub(crate) async fn end(&self) -> Result<(), String> {
+        let mut left = Vec::new();
+        for service in &self.running {
+            service.removed.store(true, Ordering::Relaxed);
+            if let Err(error) = remove_container(&service.docker, &service.container).await {
+                left.push(format!("service `{}` ({}): {}", service.planned.name, service.container, in_words(&error)));
+            }
+        }
+        if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
+    }
+}
+
+impl Service {
+    async fn start(
+        docker: &Docker,
+        service: ReadyToStart,
+        network: &str,
+        agent: AgentId,
+        attempt: AttemptId,
+    ) -> Result<Service, Failure> {
+        let ReadyToStart { planned, env } = service;
+        let (name, image) = (planned.name.clone(), planned.image.clone());
+        let body = description(&planned, &env, network, agent, attempt);
+        let docker = docker.clone();
+        // A task of its own: a job that is cancelled just now must not forget a container that is being made.
+        let making = tokio::spawn(async move {
+            let container = docker.create_container(None::<CreateContainerOptions>, body).await?.id;
+            // Dropped when it cannot be started, and so removed.
+            let made = Service { docker, container, planned, removed: AtomicBool::new(false), started: Instant::now() };
+            made.docker.start_container(&made.container, None::<StartContainerOptions>).await?;
+            Ok::<_, bollard::errors::Error>(made)
+        });
+        let failed = |why: &str| failure(format!("could not start the service `{name}` (image `{image}`): {why}"));
+        match making.await {
+            Ok(made) => made.map_err(|error| failed(&in_words(&error))),
+            Err(error) => Err(failed(&error.to_string())),
+        }
+    }
+
+    async fn standing(&self) -> Standing {
+        let seen = self.docker.inspect_container(&self.container, None::<InspectContainerOptions>).await;
+        let state = match seen {
+            Ok(seen) => seen.state.unwrap_or_default(),
+            Err(error) => return Standing::Ended(format!("its container is gone: {}", in_words(&error))),
+        };
+        if state.running == Some(true) {
+            return Standing::Runs;
+        }
+        let code = state.exit_code.unwrap_or_default();
+        match state.oom_killed {
+            Some(true) => Standing::Ended(format!("it ended with exit code {code}, out of memory")),
+            _ => Standing::Ended(format!("it ended with exit code {code}")),
+        }
+    }
+
+    async fn try_health(&self, check: &HealthCheck) -> Try {
+        let timeout = Duration::from_millis(check.timeout_ms);
+        match tokio::time::timeout(timeout, self.execute(&check.run)).await {
+            Ok(Ok((0, _))) => Try::Passed,
+            Ok(Ok((code, printed))) => Try::Failed { code, printed },
+            Ok(Err(error)) => Try::Broken(in_words(&error)),
+            Err(_) => Try::TimedOut,
+        }
+    }
+
+    /// Runs a line in the container: its exit code and what it printed, in one line.
+    async fn execute(&self, line: &str) -> Result<(i64, String), bollard::errors::Error> {
+        let options = CreateExecOptions {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(vec!["sh", "-c", line]),
+            ..Default::default()
+        };
+        let exec = self.docker.create_exec(&self.container, options).await?.id;
+        let mut printed = Vec::new();
+        if let StartExecResults::Attached { mut output, .. } = self.docker.start_exec(&exec, None).await? {
+            while let Some(piece) = output.next().await {
+                let piece = piece?;
+                let room = PRINTED_BYTES_MAX.saturating_sub(printed.len());
+                printed.extend_from_slice(&piece.as_ref()[..piece.as_ref().len().min(room)]);
+            }
+        }
+        let ended = self.docker.inspect_exec(&exec).await?;
+        let text = String::from_utf8_lossy(&printed);
+        Ok((ended.exit_code.unwrap_or(-1), text.split_whitespace().collect::<Vec<_>>().join(" ")))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if !self.removed.load(Ordering::Relaxed)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (docker, container) = (self.docker.clone(), self.container.clone());
+            // If this is cut short, the next sweep finds the container by its label.
+            runtime.spawn(async move { remove_container(&docker, &container).await.ok() });
+        }
+    }
+}
+
+fn description(
+    planned: &PlannedService,
+    env: &[(String, String)],
+    network: &str,
+    agent: AgentId,
+    attempt: AttemptId,
+) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(planned.image.clone()),
+        env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        labels: Some(labels(agent, attempt)),
+        host_config: Some(HostConfig {
+            network_mode: Some(network.to_owned()),
+            init: Some(true),
+            nano_cpus: planned.cpus.map(|cpus| (cpus * 1e9) as i64),
+            memory: planned.memory_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
+            // As much swap as nothing: the limit is the limit.
+            memory_swap: planned.memory_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
+            pids_limit: Some(i64::from(planned.pids)),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,101 @@
+//! A process with a session is killed with -9, and the sweep of another one tidies up.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use super::*;
+use crate::{Session, environment, testing::attempt_id, workspace::JobDirectory};
+
+const HELPER_DATA: &str = "OXIDE_TEST_SWEEP_DATA";
+const HELPER_AGENT: &str = "OXIDE_TEST_SWEEP_AGENT";
+
+/// Not a test by itself: the process that is killed. Begins a session, starts a daemon, and waits for its end.
+#[tokio::test]
+async fn helper_that_dies() {
+    let (Ok(data), Ok(agent)) = (env::var(HELPER_DATA), env::var(HELPER_AGENT)) else { return };
+    let (data, agent) = (PathBuf::from(data), agent.parse().unwrap());
+    let _session = Session::begin(&data, agent).unwrap();
+    let attempt = attempt_id();
+    let directory = JobDirectory::of(&data, agent, attempt);
+    directory.create().unwrap();
+    let spec = oxide_core::plan::EnvironmentSpec::Host;
+    let environment = environment::prepare(&spec, &[], agent, attempt, &directory, None).await.unwrap();
+    let link = std::sync::Arc::new(crate::testing::MemoryLink::default());
+    let reporter = crate::testing::reporter(&link);
+    let log = crate::log::LogWriter::new(oxide_core::id::StepIndex(0), 1000, reporter, crate::system_clock());
+    let daemon = oxide_runtime::environment::CommandSpec {
+        program: "sh".to_owned(),
+        args: vec!["-c".to_owned(), "setsid sleep 300 & sleep 300".to_owned()],
+        env: vec![],
+        working_directory: PathBuf::new(),
+        stdin: vec![],
+        stdout: oxide_runtime::environment::OutputTo::Log,
+        stderr: oxide_runtime::environment::OutputTo::Log,
+    };
+    let _process = environment.for_step(vec![]).spawn(daemon, std::sync::Arc::new(log)).await.unwrap();
+    std::fs::write(data.join("ready"), "").unwrap();
+    std::future::pending::<()>().await;
+}
+
+fn processes_of(agent: AgentId) -> usize {
+    let cookies = Cookies::new([(AGENT_COOKIE, agent.to_string().as_str())]);
+    crate::processes::signal_by_cookies(&cookies, rustix::process::Signal::CONT)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_agent_left_is_removed_and_a_living_one_is_spared() {
+    let data = tempfile::tempdir().unwrap();
+    let (dead, living) = (crate::testing::agent_id(), crate::testing::agent_id());
+    let mut helper = Command::new(env::current_exe().unwrap())
+        .args(["sweep::tests::helper_that_dies", "--exact", "--nocapture"])
+        .env(HELPER_DATA, data.path())
+        .env(HELPER_AGENT, dead.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while !data.path().join("ready").exists() || processes_of(dead) < 3 {
+        assert!(began.elapsed() < Duration::from_secs(20), "the helper does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _session = Session::begin(data.path(), living).unwrap();
+    let living_work = work_directory(data.path(), living);
+    fs::create_dir_all(&living_work).unwrap();
+    assert!(sweep(data.path(), None).await.is_empty(), "both agents live");
+    assert_eq!(processes_of(dead), 3);
+
+    helper.kill().unwrap();
+    helper.wait().unwrap();
+    assert!(processes_of(dead) >= 2, "its commands outlive it");
+    let (one, other) = tokio::join!(sweep(data.path(), None), sweep(data.path(), None));
+    let found: Vec<_> = one.into_iter().chain(other).collect();
+    let [gone] = <[DeadAgent; 1]>::try_from(found).unwrap();
+    assert_eq!((gone.agent, gone.pid, gone.left_behind.len()), (dead, Some(helper.id()), 0));
+    assert_eq!(processes_of(dead), 0);
+    assert!(!work_directory(data.path(), dead).exists());
+    assert!(living_work.exists());
+    drop(gone);
+    let again = sweep(data.path(), None).await;
+    assert_eq!(again.len(), 1, "until somebody says that it is written down, the next sweep finds it again");
+    again.into_iter().for_each(DeadAgent::forget);
+    assert!(sweep(data.path(), None).await.is_empty());
+}
+
+#[test]
+fn an_id_is_lived_under_once_at_a_time() {
+    let data = tempfile::tempdir().unwrap();
+    let agent = crate::testing::agent_id();
+    let session = Session::begin(data.path(), agent).unwrap();
+    assert!(Session::begin(data.path(), agent).is_err());
+    drop(session);
+    Session::begin(data.path(), agent).unwrap();
+}
+
+#[tokio::test]
+async fn a_data_directory_without_sessions_is_fine() {
+    assert!(sweep(Path::new("/nonexistent"), None).await.is_empty());
+}

@@ -1,0 +1,52 @@
+//! The command line.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::{blobs::BlobsArguments, command, exit_code};
+
+/// CI/CD in which every step is a WebAssembly component.
+#[derive(Parser)]
+#[command(name = "oxide", version, after_help = exit_code::HELP)]
+pub struct Arguments {
+    /// Where runs, logs and compiled plugins are kept (also OXIDE_DATA_DIR; default: the user's data directory).
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub blobs: BlobsArguments,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One variant for each file in `command/`.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Write a first pipeline into a directory.
+    Init(command::init::Arguments),
+    /// Check a pipeline without running it.
+    Validate(command::validate::Arguments),
+    /// Show what a run would do: jobs, steps, plugins and what each may reach.
+    Plan(command::plan::Arguments),
+    /// Run a pipeline on this machine.
+    Run(command::run::Arguments),
+    /// Show the log of a run.
+    Logs(command::logs::Arguments),
+    /// List runs, newest first.
+    Runs(command::runs::Arguments),
+    /// Look at the cache of a project, and clear it.
+    Cache(command::cache::Arguments),
+    /// List artifacts of runs, and get their files.
+    Artifacts(command::artifacts::Arguments),
+    /// Look at plugins.
+    Plugin(command::plugin::Arguments),
+    /// Compile one component into the compile cache; `oxide` starts itself with it.
+    #[command(hide = true)]
+    CompilePlugin(command::compile_plugin::Arguments),
+}
+
+/// Reads the command line. The error prints itself and knows its exit code (0 for `--help`, else 2).
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(arguments)
+}

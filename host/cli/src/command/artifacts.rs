@@ -1,0 +1,128 @@
+//! `oxide artifacts`: the files that runs have kept.
+
+use std::path::{Path, PathBuf};
+
+use oxide_blobs::{ArtifactEntry, BlobError, Unpack};
+use serde_json::json;
+
+use crate::{
+    blobs::{self, BlobsArguments},
+    command::logs,
+    exit_code::Exit,
+    failure::Failure,
+    local_engine, project, quantity,
+    terminal::{Paint, Terminal, print, without_controls},
+};
+
+/// Arguments of `oxide artifacts`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// List the artifacts of a run.
+    List {
+        /// Which run: its number, PIPELINE#NUMBER, the beginning of its id, or `latest`.
+        #[arg(default_value = "latest")]
+        run: String,
+        /// Print them as a JSON list.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put the files of an artifact into a directory.
+    Get {
+        /// The name of the artifact.
+        name: String,
+        /// Which run: its number, PIPELINE#NUMBER, the beginning of its id, or `latest`.
+        #[arg(long, default_value = "latest")]
+        run: String,
+        /// The directory; made if it is not there.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        to: PathBuf,
+        /// Print what was got as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs one of the subcommands.
+pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArguments) -> Result<Exit, Failure> {
+    let data = project::data_directory(data_dir)?;
+    let blobs = blobs::open(blobs, &data)?;
+    let (Command::List { run, json } | Command::Get { run, json, .. }) = &arguments.command;
+    let text = local_engine::in_runtime(async {
+        let store = local_engine::open_store(&data).await?;
+        let run = logs::find(&store, run).await?;
+        let (shown, id) = (format!("{} #{}", without_controls(&run.pipeline), run.number), run.id.to_string());
+        match &arguments.command {
+            Command::List { .. } => {
+                let failed = |error: BlobError| {
+                    Failure::trouble(format!("could not list the artifacts in `{}`", blobs.location())).because(&error)
+                };
+                let artifacts = blobs.artifacts(&id).await.map_err(failed)?;
+                Ok(if *json { as_json(&artifacts) } else { lines(&artifacts, &shown) })
+            }
+            Command::Get { name, to, .. } => {
+                let failed = |error: BlobError| match error {
+                    BlobError::NotFound(_) | BlobError::Invalid(_) => {
+                        let hint = format!("`oxide artifacts list {}` lists those of the run", run.id);
+                        Failure::usage(format!("could not get `{name}` of {shown}")).because(&error).hint(hint)
+                    }
+                    _ => Failure::trouble(format!("could not get `{name}` of {shown}")).because(&error),
+                };
+                let unpack = Unpack::into_directory(to).map_err(failed)?;
+                let artifact = blobs.download(&id, name, unpack).await.map_err(failed)?;
+                let word = if artifact.contents.files == 1 { "file" } else { "files" };
+                Ok(match json {
+                    true => format!("{}\n", described(&artifact)),
+                    false => {
+                        format!("put {} {word} of `{name}` ({shown}) into {}\n", artifact.contents.files, to.display())
+                    }
+                })
+            }
+        }
+    })?;
+    print(&text)?;
+    Ok(Exit::Success)
+}
+
+fn lines(artifacts: &[ArtifactEntry], run: &str) -> String {
+    if artifacts.is_empty() {
+        return format!("{run} has no artifacts\n");
+    }
+    let paint = Paint { colour: Terminal::stdout().colour };
+    let line = |artifact: &ArtifactEntry| {
+        let contents = &artifact.contents;
+        let word = if contents.files == 1 { "file" } else { "files" };
+        let facts = format!(
+            "{} {word}  {}  by {}  expires {}",
+            contents.files,
+            quantity::bytes(contents.size),
+            without_controls(&artifact.uploader.job),
+            artifact.expires_at.to_rfc3339()
+        );
+        format!("{}  {}\n", paint.bold(&artifact.name), paint.dim(&facts))
+    };
+    artifacts.iter().map(line).collect()
+}
+
+fn as_json(artifacts: &[ArtifactEntry]) -> String {
+    format!("{}\n", serde_json::Value::from(artifacts.iter().map(described).collect::<Vec<_>>()))
+}
+
+fn described(artifact: &ArtifactEntry) -> serde_json::Value {
+    json!({
+        "name": artifact.name,
+        "run": artifact.uploader.run,
+        "job": artifact.uploader.job,
+        "files": artifact.contents.files,
+        "size": artifact.contents.size,
+        "stored": artifact.contents.stored,
+        "digest": artifact.contents.digest,
+        "saved_at": artifact.saved_at.to_rfc3339(),
+        "expires_at": artifact.expires_at.to_rfc3339(),
+    })
+}

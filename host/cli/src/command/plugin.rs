@@ -1,0 +1,132 @@
+//! `oxide plugin`: looking at plugins.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use oxide_core::{
+    plugin::{Field, PluginDescription},
+    wit::Type,
+};
+
+use crate::{
+    exit_code::Exit,
+    failure::Failure,
+    quantity,
+    terminal::{Paint, Terminal, print},
+};
+
+/// Arguments of `oxide plugin`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Show what a component asks for, takes and gives, from its bytes alone.
+    Inspect {
+        /// A `.wasm` file, a directory with `plugin.wasm`, or a built-in such as `oxide/run@1`.
+        plugin: PathBuf,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs one of the subcommands.
+pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let Command::Inspect { plugin, json } = &arguments.command;
+    let description = describe(plugin)?;
+    if *json {
+        let text = serde_json::to_string_pretty(&description);
+        print(&(text.map_err(|error| Failure::trouble("could not write it as JSON").because(&error))? + "\n"))?;
+    } else {
+        print(&text(&plugin.display().to_string(), &description, Paint { colour: Terminal::stdout().colour }))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn describe(plugin: &Path) -> Result<PluginDescription, Failure> {
+    let name = plugin.display().to_string();
+    let bytes = if name.starts_with("oxide/") && !plugin.exists() {
+        let catalog = oxide_registry::Catalog::new(".");
+        catalog
+            .resolve(&name)
+            .map_err(|error| Failure::usage(format!("could not find `{name}`")).because(&error))?
+            .bytes
+    } else {
+        let file = if plugin.is_dir() { plugin.join("plugin.wasm") } else { plugin.to_path_buf() };
+        let bytes = fs::read(&file).map_err(|error| {
+            let failure = Failure::usage(format!("could not read `{}`", file.display())).because(&error);
+            match plugin.is_dir() {
+                true => failure.hint("build the plugin first (sdk/README.md says how), or name a `.wasm` file"),
+                false => failure
+                    .hint("name a `.wasm` file, a directory with `plugin.wasm`, or a built-in such as `oxide/run@1`"),
+            }
+        })?;
+        bytes.into()
+    };
+    oxide_runtime::describe(&bytes).map_err(|error| {
+        let failure = Failure::unusable(format!("`{name}` is not a plugin")).because(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })
+}
+
+fn text(name: &str, plugin: &PluginDescription, paint: Paint) -> String {
+    let mut text = format!("{}\n", paint.bold(plugin.package.as_deref().unwrap_or(name)));
+    let mut line = |line: String| {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    for docs in plugin.docs.iter().flat_map(|docs| docs.lines()) {
+        line(format!("  {docs}"));
+    }
+    line(String::new());
+    line(format!("digest    {}", plugin.digest));
+    line(format!("size      {}", quantity::bytes(plugin.size_bytes)));
+    for (what, value) in [("contract", &plugin.contract), ("licence", &plugin.license), ("source", &plugin.source)] {
+        if let Some(value) = value {
+            line(format!("{what:<9} {value}"));
+        }
+    }
+    line(format!("\n{}", paint.bold("asks for")));
+    let asked: Vec<_> = plugin.asks_for().collect();
+    if asked.is_empty() {
+        line("  nothing beyond its log, outputs and facts about the run".to_owned());
+    }
+    for capability in asked {
+        line(format!("  {:<12} {}", capability.yaml_key(), paint.dim(capability.summary())));
+    }
+    for (heading, fields) in [("inputs", &plugin.inputs), ("outputs", &plugin.outputs)] {
+        line(format!("\n{}", paint.bold(heading)));
+        if fields.is_empty() {
+            line("  none".to_owned());
+        }
+        for field in fields {
+            line(format!("  {}", signature(field, paint)));
+            for docs in field.docs.iter().flat_map(|docs| docs.lines()) {
+                line(format!("      {}", paint.dim(docs)));
+            }
+        }
+    }
+    line(format!("\n{}", paint.bold("imports")));
+    for import in &plugin.imports {
+        line(format!("  {}", paint.dim(&import.name)));
+    }
+    text
+}
+
+/// The name as it is written in the pipeline, the type, and whether it may be left out.
+fn signature(field: &Field, paint: Paint) -> String {
+    let name = field.name.replace('-', "_");
+    match &field.ty {
+        Type::Option(inner) => format!("{name}: {inner} {}", paint.dim("(optional)")),
+        ty => format!("{name}: {ty}"),
+    }
+}

@@ -1,0 +1,157 @@
+//! `oxide run`: runs a pipeline on this machine, with the engine that the server uses.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use oxide_blobs::Blobs;
+use oxide_bus::Pattern;
+use oxide_core::{id::RunId, plan::Plan, secret::Secrets};
+use oxide_orchestrator::{OrchestratorError, OrchestratorHandle};
+use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
+
+use crate::{
+    blobs::{self, BlobsArguments},
+    exit_code::Exit,
+    failure::Failure,
+    git_facts,
+    local_engine::{self, LocalEngine},
+    planning::{self, Choices},
+    progress::{self, Style},
+    project::{self, Project},
+    secrets::{self, Sources},
+    terminal::{Paint, Terminal},
+};
+
+/// Arguments of `oxide run`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A pipeline file, or the directory of a project.
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    #[command(flatten)]
+    choices: Choices,
+    #[command(flatten)]
+    secrets: Sources,
+    /// Show log and summary of every step, not only the logs of those that fail.
+    #[arg(long, short)]
+    verbose: bool,
+    /// Print every event as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Plans and runs; the exit code says how the run ended.
+pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArguments) -> Result<Exit, Failure> {
+    let project = Project::open(&arguments.path)?;
+    let plan = Arc::new(planning::plan(&project, arguments.choices.clone())?);
+    refuse_other_machines(&plan)?;
+    let secrets = secrets::find(&arguments.secrets, &plan, &project.directory)?;
+    let data = project::data_directory(data_dir)?;
+    let blobs = blobs::open(blobs, &data)?;
+    let style = if arguments.json { Style::Json } else { Style::Lines { all_logs: arguments.verbose } };
+    warn_of_uncommitted_changes(&plan, &project);
+    local_engine::in_runtime(execute(&plan, &project, &data, (secrets, blobs), style))
+}
+
+async fn execute(
+    plan: &Arc<Plan>,
+    project: &Project,
+    data: &Path,
+    (secrets, blobs): (Secrets, Arc<Blobs>),
+    style: Style,
+) -> Result<Exit, Failure> {
+    let engine = LocalEngine::start(data, project, secrets, blobs).await?;
+    let run = RunId(Uuid::now_v7());
+    let events = engine.bus.subscribe(Pattern::run(run));
+    engine.submit(run, plan, project).await?;
+    let interrupts = tokio::spawn(cancel_on_signals(engine.orchestrator.clone(), run));
+    let followed = progress::follow(plan, run, &engine.store, events, style).await;
+    if followed.is_err() {
+        // What shows the run is broken (a closed pipe, say); the run itself must not go on unseen.
+        let _ = engine.orchestrator.cancel(run, "nobody could see it any more").await;
+        engine.orchestrator.wait(run).await.ok();
+    }
+    engine.stop().await;
+    interrupts.abort();
+    followed.map(Exit::of_run)
+}
+
+/// One press of Ctrl-C may arrive twice (from the terminal, and from a program that passes it on).
+const ONE_PRESS: Duration = Duration::from_secs(1);
+
+/// The first Ctrl-C, SIGTERM or SIGHUP cancels the run and waits for it to end. A second Ctrl-C kills what the steps have
+/// started. A third leaves without cleaning up, and the next command does it.
+async fn cancel_on_signals(orchestrator: OrchestratorHandle, run: RunId) {
+    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
+        return Failure::trouble("this process cannot be told to end").print();
+    };
+    let mut last: Option<Instant> = None;
+    let mut killed = false;
+    loop {
+        let (reason, is_press) = tokio::select! {
+            _ = tokio::signal::ctrl_c() => ("cancelled with Ctrl-C", true),
+            _ = terminate.recv() => ("cancelled by SIGTERM", false),
+            _ = hangup.recv() => ("cancelled by SIGHUP", false),
+        };
+        let asked = match last {
+            None => answered(orchestrator.cancel(run, reason)).await,
+            Some(at) if !is_press || at.elapsed() < ONE_PRESS => continue,
+            Some(_) if killed => {
+                eprintln!("left without cleaning up: the next `oxide` command does it");
+                std::process::exit(130);
+            }
+            Some(_) => {
+                killed = true;
+                eprintln!("killing what the steps have started");
+                answered(orchestrator.kill(run, reason)).await
+            }
+        };
+        last = Some(Instant::now());
+        match asked {
+            None => eprintln!("the engine does not answer (is the disk full?): press again to leave"),
+            // The run has ended, and the rest of the engine is ending.
+            Some(Ok(()) | Err(OrchestratorError::Closed)) => {}
+            Some(Err(error)) => Failure::trouble("could not cancel the run").because(&error).print(),
+        }
+    }
+}
+
+/// Waits for an answer, but not for ever: whoever presses again must be heard.
+async fn answered<T>(question: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(Duration::from_secs(2), question).await.ok()
+}
+
+/// A job for another kind of machine would wait for ever.
+fn refuse_other_machines(plan: &Plan) -> Result<(), Failure> {
+    let missing = plan.jobs.iter().find_map(|job| {
+        let label = job.runs_on.iter().find(|label| !local_engine::LABELS.contains(&label.as_str()))?;
+        Some((job, label))
+    });
+    match missing {
+        None => Ok(()),
+        Some((job, label)) => Err(Failure::unusable(format!(
+            "job `{}` runs on `{label}`, and this machine has the labels {}",
+            job.name,
+            local_engine::LABELS.join(", ")
+        ))
+        .hint("run another stage with `--only STAGE`, or change `runs_on`")),
+    }
+}
+
+/// `checkout` takes a commit: whoever changed files without committing wonders otherwise.
+fn warn_of_uncommitted_changes(plan: &Plan, project: &Project) {
+    let checks_out = |reference: &str| reference.split_once('@').is_some_and(|(name, _)| name == "oxide/checkout");
+    if !plan.jobs.iter().flat_map(|job| &job.steps).any(|step| checks_out(&step.plugin.reference)) {
+        return;
+    }
+    let changes = git_facts::uncommitted_changes(&project.directory);
+    if changes > 0 {
+        let paint = Paint { colour: Terminal::stderr().colour };
+        let files = if changes == 1 { "1 file differs".to_owned() } else { format!("{changes} files differ") };
+        eprintln!("{} {files} from the commit that is checked out; the run sees the commit", paint.yellow("note:"));
+    }
+}

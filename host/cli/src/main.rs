@@ -1,0 +1,35 @@
+//! `oxide`, the one program: reads the command line and hands over to a command.
+//!
+//! Each command is a file in `command/`; `local_engine` puts store, orchestrator and agent into one process; `progress`
+//! shows a run while it goes.
+
+mod arguments;
+mod blobs;
+mod command;
+mod compiling;
+mod exit_code;
+mod failure;
+mod git_facts;
+mod local_engine;
+mod planning;
+mod progress;
+mod project;
+mod quantity;
+mod secrets;
+mod terminal;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match arguments::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(refusal) => refusal.exit(),
+    };
+    match command::run(arguments) {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => {
+            failure.print();
+            failure.exit.into()
+        }
+    }
+}

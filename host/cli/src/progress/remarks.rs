@@ -1,0 +1,71 @@
+//! What a step left for people beside its log: annotations and its summary, as lines below the step.
+
+use oxide_core::event::{Annotation, Severity};
+
+use crate::terminal::{Paint, without_controls};
+
+/// So many annotations are shown where not everything is asked for.
+const ANNOTATIONS_SHOWN: usize = 20;
+
+/// A line for each annotation, `FILE:LINE SEVERITY: MESSAGE`: the first ones, or all.
+pub fn annotations(annotations: &[Annotation], all: bool, paint: Paint) -> Vec<String> {
+    let shown = if all { annotations.len() } else { ANNOTATIONS_SHOWN };
+    let mut lines: Vec<String> = annotations.iter().take(shown).map(|annotation| line(annotation, paint)).collect();
+    let hidden = annotations.len().saturating_sub(shown);
+    if hidden > 0 {
+        lines.push(format!("    {}", paint.dim(&format!("and {hidden} more annotations: `--verbose` shows them"))));
+    }
+    lines
+}
+
+fn line(annotation: &Annotation, paint: Paint) -> String {
+    let severity = match annotation.severity {
+        Severity::Error => paint.red("error:"),
+        Severity::Warning => paint.yellow("warning:"),
+        Severity::Notice => paint.cyan("notice:"),
+    };
+    let place = match (&annotation.file, annotation.line) {
+        (Some(file), Some(line)) => format!("{file}:{line} "),
+        (Some(file), None) => format!("{file} "),
+        (None, _) => String::new(),
+    };
+    let message = annotation.message.lines().find(|line| !line.trim().is_empty()).unwrap_or("(no message)");
+    format!("    {}{severity} {}", without_controls(&place).replace('\n', " "), without_controls(message.trim()))
+}
+
+/// The summary as it was written, indented.
+pub fn summary(markdown: &str) -> Vec<String> {
+    without_controls(markdown.trim()).lines().map(|line| format!("    {line}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn annotation(file: Option<&str>, line: Option<u32>, message: &str) -> Annotation {
+        Annotation { file: file.map(str::to_owned), line, severity: Severity::Error, message: message.to_owned() }
+    }
+
+    #[test]
+    fn an_annotation_is_one_line_without_control_characters() {
+        let lines =
+            |file, line, message| annotations(&[annotation(file, line, message)], false, Paint { colour: false });
+        assert_eq!(lines(Some("src/a.rs"), Some(3), "\n is wrong\nand more"), ["    src/a.rs:3 error: is wrong"]);
+        assert_eq!(lines(Some("a\nb"), None, "\u{1b}[31m"), ["    a b error:  [31m"]);
+        assert_eq!(lines(None, Some(3), ""), ["    error: (no message)"]);
+    }
+
+    #[test]
+    fn many_annotations_are_cut_unless_all_are_wanted() {
+        let many = vec![annotation(None, None, "x"); 1000];
+        let some = annotations(&many, false, Paint { colour: false });
+        assert_eq!((some.len(), some[20].trim()), (21, "and 980 more annotations: `--verbose` shows them"));
+        assert_eq!(annotations(&many, true, Paint { colour: false }).len(), 1000);
+    }
+
+    #[test]
+    fn a_summary_is_indented() {
+        assert_eq!(summary("# Tests\n\n1 \u{1b}passed\n"), ["    # Tests", "    ", "    1  passed"]);
+        assert!(summary("").is_empty());
+    }
+}

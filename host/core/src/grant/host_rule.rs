@@ -1,0 +1,243 @@
+//! Where a step may connect to: `codecov.io`, `*.example.org`, `git.example.org:8443`, `[::1]:80`.
+
+use std::{fmt, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// One entry of `http:` or `tcp:` below `grants:`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HostRule {
+    /// A host name in lower case, a name with `*.` before it, or an address without brackets.
+    pub host: String,
+    /// The port; none is the usual port of the protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The name may lead to an address of a private network or of this machine. True by itself for an address, and for
+    /// `localhost`: who writes them means them.
+    #[serde(default)]
+    pub private: bool,
+}
+
+/// Why a text is no rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostRuleError {
+    /// A URL, or a part of one.
+    #[error("`{0}` is not a host: write the host alone, such as `example.org` or `example.org:8443`")]
+    Url(String),
+    /// The port is no number from 1 to 65535.
+    #[error("the port of `{0}` is not a number from 1 to 65535")]
+    Port(String),
+    /// `*` stands elsewhere than in the place of the first name.
+    #[error("`*` stands for the first names of a host only: write `*.example.org`")]
+    Star(String),
+    /// Letters, digits, `-` and dots make a host.
+    #[error("`{0}` is not a host name and not an address")]
+    Name(String),
+    /// TCP has no usual port.
+    #[error("`{0}` has no port: write `{0}:PORT`")]
+    NoPort(String),
+}
+
+impl HostRule {
+    /// Reads a rule.
+    ///
+    /// # Errors
+    /// If the text is no host with an optional port.
+    pub fn parse(text: &str) -> Result<HostRule, HostRuleError> {
+        let owned = || text.to_owned();
+        if text.contains('/') || text.contains('@') {
+            return Err(HostRuleError::Url(owned()));
+        }
+        let (host, port) = split_port(text).ok_or_else(|| HostRuleError::Port(owned()))?;
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(HostRule { host: address.to_string(), port, private: true });
+        }
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let name = host.strip_prefix("*.").unwrap_or(&host);
+        if name.contains('*') {
+            return Err(HostRuleError::Star(owned()));
+        }
+        let is_label = |label: &str| {
+            let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+            !label.is_empty() && label.len() <= 63 && label.bytes().all(is_inner) && !label.starts_with('-')
+        };
+        if name.len() > 253 || !name.split('.').all(is_label) {
+            return Err(HostRuleError::Name(owned()));
+        }
+        let private = host == "localhost";
+        Ok(HostRule { host, port, private })
+    }
+
+    /// Does the rule let a step connect to this host and port? `usual_port` is the one that a rule without port means.
+    pub fn matches(&self, host: &str, port: u16, usual_port: Option<u16>) -> bool {
+        let right_port = self.port.or(usual_port) == Some(port);
+        let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+        let host = host.parse::<IpAddr>().map_or(host, |address| address.to_string());
+        let right_host = match self.host.strip_prefix("*.") {
+            Some(domain) => host.strip_suffix(domain).is_some_and(|before| before.ends_with('.') && before.len() > 1),
+            None => host == self.host,
+        };
+        right_port && right_host
+    }
+}
+
+impl fmt::Display for HostRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.host.contains(':'), self.port) {
+            (true, Some(port)) => write!(f, "[{}]:{port}", self.host),
+            (false, Some(port)) => write!(f, "{}:{port}", self.host),
+            (_, None) => f.write_str(&self.host),
+        }
+    }
+}
+
+/// Host and port of `host`, `host:port`, `1.2.3.4:port`, `::1`, `[::1]` or `[::1]:port`; none if the port is not one.
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, after) = rest.split_once(']')?;
+        return match after.strip_prefix(':') {
+            Some(number) => Some((host, Some(port(number)?))),
+            None => after.is_empty().then_some((host, None)),
+        };
+    }
+    match text.split_once(':') {
+        // More than one colon without brackets: an address of IPv6 without a port.
+        Some((_, rest)) if rest.contains(':') => Some((text, None)),
+        Some((host, number)) => Some((host, Some(port(number)?))),
+        None => Some((text, None)),
+    }
+}
+
+/// Is this an address that a stranger's network could reach as well: neither this machine, nor a private or link-local network, nor
+/// one that is set aside (RFC 6890)?
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            let set_aside = a == 0
+                || a >= 240
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 192 && b == 0 && c == 0)
+                || (a == 198 && (18..20).contains(&b));
+            !(set_aside
+                || v4.is_loopback()
+                || v4.is_private()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || v4.is_documentation())
+        }
+        IpAddr::V6(v6) => {
+            if let Some(v4) = embedded_v4(v6) {
+                return is_public(IpAddr::V4(v4));
+            }
+            let first = v6.segments()[0];
+            let documentation = first == 0x2001 && v6.segments()[1] == 0xdb8;
+            let unique_local = first & 0xfe00 == 0xfc00;
+            let link_local = first & 0xffc0 == 0xfe80;
+            let site_local = first & 0xffc0 == 0xfec0;
+            !(v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_multicast()
+                || documentation
+                || unique_local
+                || link_local
+                || site_local)
+        }
+    }
+}
+
+/// The address of IPv4 that one of IPv6 leads to: mapped, compatible, translated (`64:ff9b::/96`) or 6to4.
+fn embedded_v4(v6: std::net::Ipv6Addr) -> Option<std::net::Ipv4Addr> {
+    let segments = v6.segments();
+    let low = || std::net::Ipv4Addr::from((u32::from(segments[6]) << 16) | u32::from(segments[7]));
+    match segments {
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(low()),
+        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => Some(low()),
+        [0x2002, high, low, ..] => Some(std::net::Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_say_host_and_port() {
+        let cases = [
+            ("codecov.io", Ok(("codecov.io", None, false))),
+            ("Example.ORG.:8443", Ok(("example.org", Some(8443), false))),
+            ("*.example.org", Ok(("*.example.org", None, false))),
+            ("localhost:3000", Ok(("localhost", Some(3000), true))),
+            ("10.1.2.3", Ok(("10.1.2.3", None, true))),
+            ("[::1]:80", Ok(("::1", Some(80), true))),
+            ("::1", Ok(("::1", None, true))),
+            ("https://example.org", Err(HostRuleError::Url("https://example.org".into()))),
+            ("me@example.org", Err(HostRuleError::Url("me@example.org".into()))),
+            ("example.org:0", Err(HostRuleError::Port("example.org:0".into()))),
+            ("example.org:http", Err(HostRuleError::Port("example.org:http".into()))),
+            ("*", Err(HostRuleError::Star("*".into()))),
+            ("a.*.org", Err(HostRuleError::Star("a.*.org".into()))),
+            ("", Err(HostRuleError::Name(String::new()))),
+            ("a b", Err(HostRuleError::Name("a b".into()))),
+        ];
+        for (text, expected) in cases {
+            let expected = expected.map(|(host, port, private)| HostRule { host: host.to_owned(), port, private });
+            assert_eq!(HostRule::parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rule_lets_through_what_it_names_and_nothing_that_only_looks_like_it() {
+        let cases = [
+            ("example.org", "example.org", 443, true),
+            ("example.org", "EXAMPLE.org.", 443, true),
+            ("example.org", "example.org", 8443, false),
+            ("example.org:8443", "example.org", 8443, true),
+            ("example.org", "evilexample.org", 443, false),
+            ("example.org", "example.org.evil.io", 443, false),
+            ("*.example.org", "a.b.example.org", 443, true),
+            ("*.example.org", "example.org", 443, false),
+            ("*.example.org", ".example.org", 443, false),
+            ("*.example.org", "evilexample.org", 443, false),
+            ("[::1]:80", "[0:0:0:0:0:0:0:1]", 80, true),
+            ("127.0.0.1:80", "localhost", 80, false),
+        ];
+        for (rule, host, port, expected) in cases {
+            let matches = HostRule::parse(rule).unwrap().matches(host, port, Some(443));
+            assert_eq!(matches, expected, "{rule} {host}:{port}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_this_machine_and_its_networks_are_not_public() {
+        let hidden = [
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "ff02::1",
+        ];
+        for text in hidden {
+            assert!(!is_public(text.parse().unwrap()), "{text}");
+        }
+        for text in ["1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1"] {
+            assert!(is_public(text.parse().unwrap()), "{text}");
+        }
+    }
+}

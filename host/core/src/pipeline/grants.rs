@@ -1,0 +1,120 @@
+//! `grants:` of a step: what its plugin may use.
+
+use std::collections::BTreeMap;
+
+use super::reader::Reader;
+use crate::{
+    diagnostic::Diagnostic,
+    grant::{Grants, SecretGrant},
+    plugin::Capability,
+    secret::is_secret_name,
+    yaml::{Content, Node, Span},
+};
+
+/// `grants:` as it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantList {
+    /// What is granted.
+    pub grants: Grants,
+    /// Where each capability was written.
+    pub places: Vec<(Capability, Span)>,
+    /// Where the list begins.
+    pub span: Span,
+}
+
+/// Capabilities of the contract that this version does not offer.
+const LATER: [&str; 2] = ["http", "tcp"];
+
+impl GrantList {
+    pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<GrantList> {
+        let entries = reader.entries(node, "`grants`")?;
+        let mut list = GrantList { grants: Grants::default(), places: Vec::new(), span: node.span };
+        let grantable = || Capability::ALL.into_iter().filter(|capability| !capability.is_always_granted());
+        for (key, value) in entries {
+            let name = key.as_text().unwrap_or("");
+            let Some(capability) = Capability::ALL.into_iter().find(|capability| capability.yaml_key() == name) else {
+                if LATER.contains(&name) {
+                    let message = format!("the capability `{name}` is not supported by this version");
+                    reader.error(Diagnostic::at(key.span, message));
+                } else {
+                    let known: Vec<&str> = grantable().map(Capability::yaml_key).collect();
+                    reader.unknown_key(key, "grants", &known);
+                }
+                continue;
+            };
+            if capability.is_always_granted() {
+                let error = Diagnostic::at(key.span, format!("every plugin has `{name}`; it is not granted"));
+                reader.error(error.hint("remove it"));
+                continue;
+            }
+            if list.grant(capability, value, reader) {
+                list.grants.capabilities.insert(capability);
+                list.places.push((capability, key.span));
+            }
+        }
+        Some(list)
+    }
+
+    /// Reads what is granted of one capability. False if it is none, or cannot be used.
+    fn grant(&mut self, capability: Capability, value: &Node, reader: &mut Reader) -> bool {
+        match capability {
+            _ if capability.has_access() => match value.as_text() {
+                Some("read") => {
+                    self.grants.make_read_only(capability);
+                    true
+                }
+                Some("write") => true,
+                _ => {
+                    reader.expected(value, &format!("the grant `{}`", capability.yaml_key()), "`read` or `write`");
+                    false
+                }
+            },
+            Capability::Secrets => {
+                self.grants.secrets = secrets(value, reader);
+                true
+            }
+            other => reader.boolean(value, &format!("the grant `{}`", other.yaml_key())).unwrap_or(false),
+        }
+    }
+}
+
+/// `secrets:` of `grants:`: names, or mappings with a name and `reveal`.
+fn secrets(node: &Node, reader: &mut Reader) -> BTreeMap<String, SecretGrant> {
+    let mut secrets = BTreeMap::new();
+    let Some(items) = reader.list(node, "the grant `secrets`") else { return secrets };
+    for item in items {
+        let (name, grant) = match &item.content {
+            Content::Map(_) => {
+                let Some(fields) = reader.fields(item, "a granted secret", &["name", "reveal"]) else { continue };
+                let Some(name) = fields.get("name") else {
+                    reader.error(Diagnostic::at(item.span, "the granted secret has no `name`"));
+                    continue;
+                };
+                let reveal = fields.get("reveal").and_then(|node| reader.boolean(node, "`reveal`")).unwrap_or(false);
+                (name, if reveal { SecretGrant::Reveal } else { SecretGrant::Spend })
+            }
+            _ => (item, SecretGrant::Spend),
+        };
+        if let Some(name) = secret_name(name, reader) {
+            secrets.insert(name, grant);
+        }
+    }
+    secrets
+}
+
+/// `secrets:` of a step: a list of names.
+pub(super) fn secret_names(node: &Node, reader: &mut Reader) -> Vec<String> {
+    let items = reader.list(node, "`secrets`").unwrap_or_default();
+    items.iter().filter_map(|item| secret_name(item, reader)).collect()
+}
+
+/// The name of a secret.
+fn secret_name(node: &Node, reader: &mut Reader) -> Option<String> {
+    let name = reader.text(node, "the name of a secret")?;
+    if !is_secret_name(&name) {
+        let error = Diagnostic::at(node.span, format!("`{name}` cannot be the name of a secret"));
+        reader.error(error.hint("letters, digits and `_`, and no digit at the beginning, such as `DEPLOY_TOKEN`"));
+        return None;
+    }
+    Some(name)
+}

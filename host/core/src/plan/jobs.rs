@@ -1,0 +1,120 @@
+//! The jobs of a stage: one for each cell of its matrix, with everything evaluated that depends on the cell only.
+
+use super::{
+    EnvironmentSpec, JobContext, PlannedJob,
+    build::DEFAULT_PIDS,
+    expressions::{Known, shown_cell},
+    matrix::Cell,
+    services,
+    step::StepOfStage,
+};
+use crate::{
+    diagnostic::Diagnostic,
+    grant::{ForkRights, Trust},
+    id::StageIndex,
+    pipeline::{Stage, StageEnvironment},
+    yaml::Node,
+};
+
+pub(super) struct JobsOfStage<'a> {
+    pub stage: &'a Stage,
+    pub index: StageIndex,
+    pub cells: &'a [Cell],
+    pub steps: &'a [StepOfStage],
+    pub env: Vec<(String, Node)>,
+    pub timeout_ms: u64,
+    pub needs_environment: bool,
+    pub context: &'a JobContext,
+    pub forks: ForkRights,
+}
+
+impl JobsOfStage<'_> {
+    pub fn plan(&self, errors: &mut Vec<Diagnostic>) -> Vec<PlannedJob> {
+        if self.stage.environment.is_none() && self.needs_environment {
+            let message = format!("stage `{}` does not say where its commands run", self.stage.name);
+            let hint = "write `environment: host` or `environment: { container: IMAGE }`";
+            errors.push(Diagnostic::at(self.stage.span, message).hint(hint));
+        }
+        if self.context.trust == Trust::Fork
+            && (self.needs_environment || !self.stage.services.is_empty())
+            && !self.forks.host
+            && self.stage.environment == Some(StageEnvironment::Host)
+        {
+            let message = format!(
+                "stage `{}` runs {} on the host, which the run of a fork may not",
+                self.stage.name,
+                if self.needs_environment { "commands" } else { "services" }
+            );
+            let hint =
+                "use a container, or add `forks: { host: true }` to the pipeline if strangers may run commands there";
+            errors.push(Diagnostic::at(self.stage.span, message).hint(hint));
+        }
+        let mut jobs = Vec::new();
+        for cell in self.cells {
+            match self.job(cell) {
+                Ok(job) => jobs.push(job),
+                // The same mistake in every cell is one mistake.
+                Err(error) => {
+                    errors.push(error);
+                    break;
+                }
+            }
+        }
+        jobs
+    }
+
+    fn job(&self, cell: &Cell) -> Result<PlannedJob, Diagnostic> {
+        let evaluate = |node: &Node| Known::at_planning(self.context, cell, node);
+        let mut runs_on = Vec::new();
+        for label in &self.stage.runs_on {
+            runs_on.push(evaluate(label)?);
+        }
+        let mut steps = Vec::with_capacity(self.steps.len());
+        for StepOfStage { name, step } in self.steps {
+            let mut step = step.clone();
+            if let Some(name) = name {
+                let name = evaluate(name)?;
+                step.name = name.lines().next().unwrap_or("").chars().take(200).collect();
+            }
+            steps.push(step);
+        }
+        let name = match cell.is_empty() {
+            true => self.stage.name.clone(),
+            false => format!("{} ({})", self.stage.name, shown_cell(cell)),
+        };
+        Ok(PlannedJob {
+            stage: self.index,
+            name,
+            matrix: cell.clone(),
+            runs_on,
+            environment: self.environment(cell)?,
+            services: services::plan(&self.stage.services, self.context, cell)?,
+            env: self.env.clone(),
+            timeout_ms: self.timeout_ms,
+            steps,
+        })
+    }
+
+    fn environment(&self, cell: &Cell) -> Result<EnvironmentSpec, Diagnostic> {
+        let Some(StageEnvironment::Container { image, resources }) = &self.stage.environment else {
+            // A stage without `environment` runs no commands; nothing is prepared for it.
+            return Ok(EnvironmentSpec::Host);
+        };
+        Ok(EnvironmentSpec::Container {
+            image: self::image(image, self.context, cell)?,
+            cpus: resources.cpus,
+            memory_bytes: resources.memory_bytes,
+            pids: resources.pids.unwrap_or(DEFAULT_PIDS),
+            network: self.context.trust == Trust::Full || self.forks.network,
+        })
+    }
+}
+
+/// The image that a text names for a cell.
+pub(super) fn image(written: &Node, context: &JobContext, cell: &Cell) -> Result<String, Diagnostic> {
+    let name = Known::at_planning(context, cell, written)?;
+    if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) || name.starts_with('-') {
+        return Err(Diagnostic::at(written.span, format!("the image `{name}` is no name of an image")));
+    }
+    Ok(name)
+}

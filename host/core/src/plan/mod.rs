@@ -1,0 +1,32 @@
+//! The plan of a run: everything decided that can be decided before anything runs.
+//!
+//! Matrices are expanded, `run:` is written out as the plugin that it stands for, plugins are pinned by digest, inputs are
+//! checked against the types of their plugins, grants against imports, expressions against what they will see. What
+//! depends on results stays an expression.
+//!
+//! [`build`](fn@build) walks the stages in the order of the graph; one file per question that it asks on the way.
+
+mod build;
+mod expressions;
+mod grants;
+mod graph;
+mod inputs;
+mod jobs;
+mod matrix;
+mod only;
+mod plugins;
+mod secrets;
+mod services;
+mod step;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub use build::{DEFAULT_PIDS, DEFAULT_RUN_TIMEOUT_MS, RUN_PLUGIN, build};
+pub use matrix::MAX_JOBS_PER_STAGE;
+pub use plugins::CONTRACT_VERSION;
+pub use types::{
+    Condition, Dependency, EnvironmentSpec, JobContext, Plan, PlannedJob, PlannedService, PlannedStage, PlannedStep,
+    PluginPin, RetryOn, RetryPolicy,
+};

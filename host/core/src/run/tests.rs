@@ -1,0 +1,5 @@
+//! Stories of runs, and runs by chance.
+
+mod build;
+mod chance;
+mod stories;

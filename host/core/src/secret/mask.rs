@@ -1,0 +1,246 @@
+//! Finds the values of secrets in what leaves a step, also in their usual encodings and across the borders of chunks, and puts
+//! `***` in their place.
+//!
+//! A value is found as it is, line by line, in base64 (at each of its three offsets, both alphabets), percent-encoded,
+//! JSON-escaped, shell-quoted and in hexadecimal. What was changed otherwise (reversed, compressed, encrypted, cut in pieces with
+//! something in between) is not found: masking is a net for accidents, not a wall against a plugin that means harm.
+
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+use serde_json::Value as Json;
+
+use super::{SECRET_BYTES_MIN, SecretValue};
+
+/// What stands in the place of a secret.
+pub const MASK: &str = "***";
+
+/// Knows all forms of some secrets.
+#[derive(Clone, Debug, Default)]
+pub struct Masker {
+    /// None if there are no secrets.
+    automaton: Option<AhoCorasick>,
+    patterns: Vec<Vec<u8>>,
+    /// Which bytes patterns begin with.
+    first_bytes: Vec<bool>,
+    longest: usize,
+}
+
+impl Masker {
+    /// Learns the forms of these values.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretValue>) -> Masker {
+        let forms: BTreeSet<Vec<u8>> = secrets.into_iter().flat_map(|secret| forms(secret.expose())).collect();
+        if forms.is_empty() {
+            return Masker::default();
+        }
+        let patterns: Vec<Vec<u8>> = forms.into_iter().collect();
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&patterns)
+            .expect("the forms of all secrets together are far smaller than what an automaton can hold");
+        let mut first_bytes = vec![false; 256];
+        patterns.iter().for_each(|pattern| first_bytes[usize::from(pattern[0])] = true);
+        let longest = patterns.iter().map(Vec::len).max().unwrap_or(0);
+        Masker { automaton: Some(automaton), patterns, first_bytes, longest }
+    }
+
+    /// Are there no secrets to be found?
+    pub fn is_empty(&self) -> bool {
+        self.automaton.is_none()
+    }
+
+    /// A text without the secrets.
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.is_empty() || self.matches(text.as_bytes(), 0).is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut stream = MaskStream::default();
+        let mut masked = stream.push(self, text.as_bytes());
+        masked.extend(stream.end(self));
+        // Forms are text, so what is left between them is text, too.
+        Cow::Owned(String::from_utf8_lossy(&masked).into_owned())
+    }
+
+    /// JSON without the secrets, in names, texts and numbers.
+    pub fn json(&self, json: Json) -> Json {
+        if self.is_empty() {
+            return json;
+        }
+        match json {
+            Json::String(text) => Json::String(self.text(&text).into_owned()),
+            Json::Array(items) => Json::Array(items.into_iter().map(|item| self.json(item)).collect()),
+            Json::Object(fields) => Json::Object(
+                fields.into_iter().map(|(name, value)| (self.text(&name).into_owned(), self.json(value))).collect(),
+            ),
+            Json::Number(number) => match self.text(&number.to_string()) {
+                Cow::Borrowed(_) => Json::Number(number),
+                Cow::Owned(masked) => Json::String(masked),
+            },
+            Json::Bool(_) | Json::Null => json,
+        }
+    }
+
+    /// Where secrets stand, as ranges in order that do not touch. The first `known` bytes count as one.
+    fn matches(&self, bytes: &[u8], known: usize) -> Vec<Range<usize>> {
+        let Some(automaton) = &self.automaton else { return Vec::new() };
+        let mut found: Vec<Range<usize>> =
+            automaton.find_overlapping_iter(bytes).map(|found| found.start()..found.end()).collect();
+        if known > 0 {
+            found.push(0..known);
+        }
+        found.sort_by_key(|range| range.start);
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        for range in found {
+            match merged.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => merged.push(range),
+            }
+        }
+        merged
+    }
+
+    /// Where the longest end of these bytes begins that may turn out to be the beginning of a form.
+    fn unfinished(&self, bytes: &[u8]) -> usize {
+        let first = (bytes.len() + 1).saturating_sub(self.longest);
+        (first..bytes.len())
+            .find(|&at| {
+                let end = &bytes[at..];
+                self.first_bytes[usize::from(end[0])]
+                    && self.patterns.iter().any(|pattern| pattern.len() > end.len() && pattern.starts_with(end))
+            })
+            .unwrap_or(bytes.len())
+    }
+}
+
+/// Masks what comes in chunks: a secret that is cut by the border of two chunks is found. Holds back only what may be the
+/// beginning of a secret.
+#[derive(Clone, Debug, Default)]
+pub struct MaskStream {
+    held: Vec<u8>,
+    /// So many of the held bytes are known to belong to a secret whose mask was written already.
+    masked: usize,
+    /// A mask was the last that was passed on: a secret that follows at once belongs to it.
+    after_mask: bool,
+}
+
+impl MaskStream {
+    /// Takes a chunk; gives what can be passed on.
+    pub fn push(&mut self, masker: &Masker, chunk: &[u8]) -> Vec<u8> {
+        if masker.is_empty() {
+            return chunk.to_vec();
+        }
+        self.held.extend_from_slice(chunk);
+        let border = masker.unfinished(&self.held);
+        self.pass_on(masker, border)
+    }
+
+    /// Gives what was held back: nothing follows that could complete a secret.
+    pub fn end(&mut self, masker: &Masker) -> Vec<u8> {
+        let rest = self.pass_on(masker, self.held.len());
+        *self = MaskStream::default();
+        rest
+    }
+
+    /// Passes on what stands before the border.
+    fn pass_on(&mut self, masker: &Masker, border: usize) -> Vec<u8> {
+        let found = masker.matches(&self.held, self.masked);
+        let mut out = Vec::with_capacity(border);
+        let mut done = 0;
+        let (mut masked_beyond, mut ends_masked) = (0, false);
+        for range in found.iter().filter(|range| range.start < border) {
+            out.extend_from_slice(&self.held[done..range.start]);
+            if range.start > 0 || !self.after_mask {
+                out.extend_from_slice(MASK.as_bytes());
+            }
+            done = range.end.min(border);
+            masked_beyond = range.end.saturating_sub(border);
+            ends_masked = range.end >= border;
+        }
+        out.extend_from_slice(&self.held[done..border]);
+        // Where nothing is passed on, the mask that was written before still stands for the same bytes.
+        if border > 0 {
+            (self.masked, self.after_mask) = (masked_beyond, ends_masked);
+        }
+        self.held.drain(..border);
+        out
+    }
+
+    /// Is anything held back?
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+}
+
+/// All texts that give a value away.
+fn forms(value: &str) -> Vec<Vec<u8>> {
+    let mut forms = Vec::new();
+    let lines = value.lines().map(str::trim).filter(|line| line.len() >= SECRET_BYTES_MIN);
+    for text in [value, value.trim()].into_iter().chain(lines) {
+        forms.push(text.as_bytes().to_vec());
+        forms.extend(base64_forms(text.as_bytes()));
+        forms.push(text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes());
+        forms.push(text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>().into_bytes());
+        forms.extend(percent_forms(text).map(String::into_bytes));
+        forms.extend(json_forms(text).map(String::into_bytes));
+        forms.push(text.replace('\'', r"'\''").into_bytes());
+    }
+    forms.sort();
+    forms.dedup();
+    forms
+}
+
+/// What base64 makes of the value within a longer text: the characters that depend on nothing but the value.
+fn base64_forms(value: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    (0..3).flat_map(move |offset| {
+        let before = vec![0; offset];
+        let bytes = [&before, value].concat();
+        // A character holds six bits: those that share one with a neighbour are left out.
+        let (first, end) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
+        let cut = move |text: String| text.as_bytes()[first..end].to_vec();
+        [cut(STANDARD_NO_PAD.encode(&bytes)), cut(URL_SAFE_NO_PAD.encode(&bytes))]
+    })
+}
+
+/// The value in a URL: what is kept differs between encoders, and so do the digits.
+fn percent_forms(value: &str) -> impl Iterator<Item = String> {
+    let kept: [&[u8]; 4] = [b"-_.~", b"-_.!~*'()", b"*-._", b"-_.~/"];
+    let encode = move |kept: &[u8], space: &str, lower: bool| {
+        let mut text = String::new();
+        for byte in value.bytes() {
+            match byte {
+                b' ' => text.push_str(space),
+                byte if byte.is_ascii_alphanumeric() || kept.contains(&byte) => text.push(char::from(byte)),
+                byte if lower => text.push_str(&format!("%{byte:02x}")),
+                byte => text.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        text
+    };
+    kept.into_iter()
+        .flat_map(move |kept| [encode(kept, "%20", false), encode(kept, "%20", true), encode(kept, "+", false)])
+}
+
+/// The value in a JSON text: as it is usually escaped, with `<`, `>` and `&` escaped as well, in ASCII only, with `/` escaped.
+fn json_forms(value: &str) -> impl Iterator<Item = String> {
+    let quoted = Json::String(value.to_owned()).to_string();
+    let plain = quoted[1..quoted.len() - 1].to_owned();
+    let html = plain.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    let mut ascii = String::new();
+    for character in plain.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+        } else {
+            character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| ascii.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    let slashes = plain.replace('/', "\\/");
+    [plain, html, ascii, slashes].into_iter()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! A small house: a real store in a directory of its own, a clock that is moved by hand, and agents that say what the
+//! story tells them to.
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+#![allow(dead_code, reason = "no test uses all of it")]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use oxide_bus::{Bus, Pattern, Received, Subscription};
+use oxide_core::{
+    event::{EventKind, StepRecord},
+    grant::Grants,
+    id::{AgentId, AttemptId, JobIndex, RunId, StageIndex, StepIndex},
+    limit::{Limits, Usage},
+    outcome::Status,
+    plan::{
+        Dependency, EnvironmentSpec, JobContext, Plan, PlannedJob, PlannedStage, PlannedStep, PluginPin, RetryPolicy,
+    },
+    plugin::Capability,
+    protocol::{
+        Acknowledgement, Complete, Heartbeat, HeartbeatAnswer, JobOutcome, Lease, LogChunk, LogMark, LogStream,
+        OrchestratorLink, Register, Report, StepChange, StepChangeKind,
+    },
+    time::Timestamp,
+    yaml::{Node, Span},
+};
+use oxide_orchestrator::{Clock, NewRun, Orchestrator, OrchestratorHandle};
+use oxide_store::{OwnerId, Store};
+use serde_json::Map;
+use uuid::Uuid;
+
+pub fn plan(stages: &[(&str, &[u32])], steps: usize) -> Arc<Plan> {
+    let step = |position: usize| PlannedStep {
+        id: Some(format!("s{position}")),
+        name: format!("step {position}"),
+        plugin: PluginPin { reference: "oxide/run@1".into(), digest: "sha256:0".into() },
+        with: Node::map(vec![("command".into(), Node::text("true"))]),
+        env: Vec::new(),
+        condition: None,
+        limits: Limits::default(),
+        grants: Grants { capabilities: Capability::ALL.into(), ..Grants::default() },
+        retry: RetryPolicy::never(),
+        allow_failure: false,
+        parallel_group: None,
+        span: Span::default(),
+    };
+    let job = |stage: usize, name: &str| PlannedJob {
+        stage: StageIndex(stage as u32),
+        name: name.into(),
+        matrix: Map::new(),
+        runs_on: Vec::new(),
+        environment: EnvironmentSpec::Host,
+        services: Vec::new(),
+        env: Vec::new(),
+        timeout_ms: 3_600_000,
+        steps: (0..steps).map(step).collect(),
+    };
+    let stage = |position: usize, name: &str, needs: &[u32]| PlannedStage {
+        name: name.into(),
+        depends_on: needs.iter().map(|stage| Dependency { stage: StageIndex(*stage), allow_failure: false }).collect(),
+        condition: None,
+        fail_fast: true,
+        max_parallel: None,
+        timeout_ms: 3_600_000,
+        retry: RetryPolicy::infrastructure(),
+        allow_failure: false,
+        jobs: vec![JobIndex(position as u32)],
+        span: Span::default(),
+    };
+    Arc::new(Plan {
+        pipeline: "build".into(),
+        file: "oxide.yaml".into(),
+        timeout_ms: 3_600_000,
+        stages: stages.iter().enumerate().map(|(at, (name, needs))| stage(at, name, needs)).collect(),
+        jobs: stages.iter().enumerate().map(|(at, (name, _))| job(at, name)).collect(),
+        context: JobContext::default(),
+    })
+}
+
+pub fn new_run(plan: Arc<Plan>) -> NewRun {
+    NewRun { id: RunId(Uuid::now_v7()), plan, source_text: "version: \"1\"\n".into(), project_dir: "project".into() }
+}
+
+pub fn outcome(status: Status) -> JobOutcome {
+    let reason = (status != Status::Success).then(|| format!("step `step 0` is {}", status.as_str()));
+    JobOutcome { status, reason, failure: None, outputs: Map::new() }
+}
+
+pub struct House {
+    pub store: Store,
+    pub events: Subscription,
+    pub orchestrator: OrchestratorHandle,
+    pub owner: OwnerId,
+    time: Arc<AtomicI64>,
+}
+
+impl House {
+    pub async fn open(directory: &std::path::Path) -> House {
+        House::open_as(directory, OwnerId(Uuid::now_v7())).await
+    }
+
+    pub async fn open_as(directory: &std::path::Path, owner: OwnerId) -> House {
+        let store = Store::open(directory.join("oxide.db")).await.unwrap();
+        let bus = Bus::new();
+        let events = bus.subscribe(Pattern::all());
+        let time = Arc::new(AtomicI64::new(1_700_000_000_000));
+        let clock: Clock = {
+            let time = time.clone();
+            Arc::new(move || Timestamp(time.load(Ordering::SeqCst)))
+        };
+        let orchestrator = Orchestrator::start(store.clone(), bus, owner, clock).await.unwrap();
+        House { store, events, orchestrator, owner, time }
+    }
+
+    pub fn pass(&self, millis: i64) {
+        self.time.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    pub async fn agent(&self, name: &str) -> Agent {
+        let agent = Agent { id: AgentId(Uuid::now_v7()), link: self.orchestrator.clone(), report: AtomicU64::new(0) };
+        let (name, labels) = (name.to_owned(), vec!["linux".to_owned()]);
+        self.orchestrator.register(Register { agent: agent.id, name, labels, slots: 1 }).await.unwrap();
+        agent
+    }
+
+    /// The subjects of the events of a run up to its end, without the run's id.
+    pub async fn subjects(&mut self, run: RunId) -> Vec<String> {
+        let mut subjects = Vec::new();
+        loop {
+            match self.events.next().await {
+                Some(Received::Message(message)) if message.event.run == run => {
+                    subjects.push(message.event.subject().replace(&format!("run.{run}."), ""));
+                    if matches!(message.event.kind, EventKind::RunCompleted { .. }) {
+                        return subjects;
+                    }
+                }
+                Some(Received::Message(_)) => {}
+                other => panic!("{other:?} after {subjects:?}"),
+            }
+        }
+    }
+}
+
+pub struct Agent {
+    pub id: AgentId,
+    pub link: OrchestratorHandle,
+    report: AtomicU64,
+}
+
+impl Agent {
+    pub async fn lease(&self) -> Lease {
+        self.report.store(0, Ordering::SeqCst);
+        *self.link.lease(self.id).await.unwrap().expect("a job")
+    }
+
+    pub async fn heartbeat(&self, attempts: Vec<AttemptId>) -> HeartbeatAnswer {
+        self.link.heartbeat(Heartbeat { agent: self.id, attempts }).await.unwrap()
+    }
+
+    pub fn next_report(&self, attempt: AttemptId, changes: Vec<StepChange>, logs: Vec<LogChunk>) -> Report {
+        let number = self.report.fetch_add(1, Ordering::SeqCst) + 1;
+        Report { agent: self.id, attempt, number, changes, logs }
+    }
+
+    pub async fn report(&self, attempt: AttemptId, changes: Vec<StepChange>, logs: Vec<LogChunk>) -> Acknowledgement {
+        self.link.report(self.next_report(attempt, changes, logs)).await.unwrap()
+    }
+
+    pub async fn complete(&self, attempt: AttemptId, outcome: JobOutcome) -> Acknowledgement {
+        self.link.complete(Complete { agent: self.id, attempt, at: Timestamp(0), outcome }).await.unwrap()
+    }
+
+    /// Does the whole job, all steps well.
+    pub async fn work(&self) -> Lease {
+        let lease = self.lease().await;
+        let changes = (0..lease.job.steps.len()).flat_map(|step| [started(step), completed(step, Status::Success)]);
+        self.report(lease.attempt, changes.collect(), Vec::new()).await;
+        self.complete(lease.attempt, outcome(Status::Success)).await;
+        lease
+    }
+}
+
+pub fn started(step: usize) -> StepChange {
+    StepChange {
+        step: StepIndex(step as u32),
+        at: Timestamp(1_700_000_000_001),
+        kind: StepChangeKind::Started { try_number: 1 },
+    }
+}
+
+pub fn completed(step: usize, status: Status) -> StepChange {
+    let at = Timestamp(1_700_000_000_002);
+    let record = StepRecord {
+        status,
+        reason: None,
+        failure: None,
+        try_number: 1,
+        started_at: Timestamp(1_700_000_000_001),
+        ended_at: at,
+        usage: Usage::default(),
+        limits: Limits::default(),
+        outputs: Map::new(),
+        annotations: Vec::new(),
+        summary: String::new(),
+    };
+    StepChange { step: StepIndex(step as u32), at, kind: StepChangeKind::Completed(Box::new(record)) }
+}
+
+pub fn log(step: usize, first_line: u64, text: &str) -> LogChunk {
+    LogChunk {
+        step: StepIndex(step as u32),
+        first_line,
+        line_count: text.lines().count() as u32,
+        raw_bytes: text.len() as u32,
+        marks: vec![LogMark { line: 0, at: Timestamp(5), stream: LogStream::Stdout }],
+        body: Bytes::from(zstd::bulk::compress(text.as_bytes(), 1).unwrap()),
+    }
+}

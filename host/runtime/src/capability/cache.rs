@@ -1,0 +1,70 @@
+//! `oxide:ci/cache`: files for later runs of the project.
+
+use oxide_blobs::{CacheEntry, Saved};
+use wasmtime::component::Resource;
+
+use super::{
+    CapabilityError,
+    bindings::oxide::ci::cache::{Entry, Host, HostCacheStore, Saved as SavedEntry},
+    stored::{now, seconds},
+};
+use crate::state::State;
+
+/// The cache of the project that the run belongs to.
+pub struct CacheStore;
+
+impl Host for State {
+    async fn open(&mut self) -> Result<Resource<CacheStore>, CapabilityError> {
+        self.count_call();
+        self.blobs()?;
+        Ok(self.table.push(CacheStore)?)
+    }
+}
+
+impl HostCacheStore for State {
+    async fn restore(
+        &mut self,
+        store: Resource<CacheStore>,
+        key: String,
+        fallback_keys: Vec<String>,
+    ) -> Result<Option<Entry>, CapabilityError> {
+        self.count_call();
+        self.table.get(&store)?;
+        let (blobs, unpack) = (self.blobs()?, self.unpack(None)?);
+        let restored = blobs.restore(&self.stored.project, &key, &fallback_keys, unpack, now()).await?;
+        Ok(restored.map(|restored| described(restored.entry)))
+    }
+
+    async fn save(
+        &mut self,
+        store: Resource<CacheStore>,
+        key: String,
+        paths: Vec<String>,
+    ) -> Result<SavedEntry, CapabilityError> {
+        self.count_call();
+        self.table.get(&store)?;
+        if self.stored.cache_read_only {
+            return Err(CapabilityError::Denied("the step may restore from the cache, and not save to it".into()));
+        }
+        let (blobs, pack) = (self.blobs()?, self.pack(paths)?);
+        Ok(match blobs.save(&self.stored.project, &key, pack, &now).await? {
+            Saved::Stored(entry) => SavedEntry::Stored(described(entry)),
+            Saved::Exists(entry) => SavedEntry::Exists(described(entry)),
+        })
+    }
+
+    async fn drop(&mut self, handle: Resource<CacheStore>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+fn described(entry: CacheEntry) -> Entry {
+    Entry {
+        key: entry.key,
+        files: entry.contents.files,
+        size: entry.contents.size,
+        stored: entry.contents.stored,
+        saved_at: seconds(entry.saved_at),
+    }
+}

@@ -1,0 +1,78 @@
+//! What `cache` and `artifacts` share: where the store is, whose it is, and what its errors mean to a plugin.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use cap_std::fs::Dir;
+use oxide_blobs::{BlobError, Blobs, Pack, Unpack};
+use oxide_core::time::Timestamp;
+
+use super::CapabilityError;
+use crate::{environment::EnvironmentKind, state::State};
+
+/// The store of caches and artifacts as one call sees it.
+pub(crate) struct Stored {
+    /// None on a machine that was not given one.
+    pub blobs: Option<Arc<Blobs>>,
+    /// Whose cache is used.
+    pub project: String,
+    /// Entries may be restored, and none saved.
+    pub cache_read_only: bool,
+    /// Artifacts may be downloaded, and none uploaded.
+    pub artifacts_read_only: bool,
+}
+
+impl State {
+    /// The store.
+    pub(super) fn blobs(&self) -> Result<Arc<Blobs>, CapabilityError> {
+        let missing = || CapabilityError::Other("this agent has no store for caches and artifacts".to_owned());
+        self.stored.blobs.clone().ok_or_else(missing)
+    }
+
+    /// Files of the workspace to pack.
+    pub(super) fn pack(&mut self, paths: Vec<String>) -> Result<Pack, CapabilityError> {
+        Ok(Pack { directory: self.workspace.root()?, paths })
+    }
+
+    /// A directory of the workspace for files; none is its top.
+    pub(super) fn unpack(&mut self, below: Option<Dir>) -> Result<Unpack, CapabilityError> {
+        if self.workspace.is_read_only() {
+            return Err(CapabilityError::Denied("the step may only read the workspace".into()));
+        }
+        let directory = match below {
+            Some(directory) => Arc::new(directory),
+            None => self.workspace.root()?,
+        };
+        // Which user runs the commands is the matter of the image; all may use what we put there, as they may the
+        // workspace itself. Nobody else of this machine reaches it: the directory above is closed to them.
+        Ok(Unpack { directory, open_to_all: self.environment.kind() == EnvironmentKind::Container })
+    }
+}
+
+/// The present.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Seconds since 1970, as the contract has it.
+pub(super) fn seconds(time: Timestamp) -> i64 {
+    time.0.div_euclid(1000)
+}
+
+impl From<BlobError> for CapabilityError {
+    fn from(error: BlobError) -> Self {
+        let text = error.in_one_line();
+        match error {
+            BlobError::NotFound(_) => CapabilityError::NotFound(text),
+            BlobError::Denied(_) => CapabilityError::Denied(text),
+            BlobError::Invalid(_) => CapabilityError::Invalid(text),
+            BlobError::Limit(_) => CapabilityError::Limit(text),
+            BlobError::Damaged(_) | BlobError::File { .. } | BlobError::Store { .. } | BlobError::Stopped => {
+                CapabilityError::Other(text)
+            }
+        }
+    }
+}

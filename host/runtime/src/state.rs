@@ -1,0 +1,90 @@
+//! What one call has on the side of the host. Everything in it ends with the call: processes, handles, open directories.
+
+use std::sync::Arc;
+
+use oxide_blobs::Blobs;
+use oxide_core::{
+    grant::Trust,
+    secret::{Masker, Placeholders},
+};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::WasiCtx;
+
+use crate::{
+    call::StepCall,
+    capability::{log::Progress, output::Collected, run_info::RunInfo, stored::Stored, workspace::Workspace},
+    containers::ContainerEngine,
+    environment::Environment,
+    limiter::Limiter,
+    step_log::StepLog,
+    wasi,
+};
+
+/// The data of a call's store.
+pub(crate) struct State {
+    pub wasi: WasiCtx,
+    pub table: ResourceTable,
+    pub limiter: Limiter,
+    pub log: Arc<StepLog>,
+    pub progress: Progress,
+    pub collected: Collected,
+    pub run_info: RunInfo,
+    pub workspace: Workspace,
+    pub environment: Arc<dyn Environment>,
+    pub containers: Arc<dyn ContainerEngine>,
+    pub secrets: Placeholders,
+    /// How far the run is trusted.
+    pub trust: Trust,
+    /// Finds the secrets of the whole run, those of other steps too.
+    pub masker: Arc<Masker>,
+    pub stored: Stored,
+    /// What the commands hold that the plugin builds.
+    pub command_bytes: usize,
+    /// Calls of capabilities so far.
+    pub host_calls: u64,
+    /// Was a clock or a random number used?
+    pub impure: bool,
+}
+
+impl State {
+    /// The state for a call; takes what it needs out of it.
+    pub fn new(call: StepCall, log: Arc<StepLog>, blobs: Option<Arc<Blobs>>) -> State {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(call.limits.handles as usize);
+        State {
+            wasi: wasi::context(&log),
+            table,
+            limiter: Limiter::new(call.limits.memory_bytes),
+            log,
+            progress: Progress::default(),
+            collected: Collected::default(),
+            run_info: call.run_info,
+            trust: call.grants.trust,
+            workspace: Workspace::new(call.workspace, call.grants.workspace_read_only),
+            environment: call.environment,
+            containers: call.containers,
+            secrets: call.secrets,
+            masker: call.masker,
+            stored: Stored {
+                blobs,
+                project: call.project,
+                cache_read_only: call.grants.cache_read_only,
+                artifacts_read_only: call.grants.artifacts_read_only,
+            },
+            command_bytes: 0,
+            host_calls: 0,
+            impure: false,
+        }
+    }
+
+    /// Counts a call of a capability.
+    pub fn count_call(&mut self) {
+        self.host_calls += 1;
+    }
+
+    /// Notes that a clock or random numbers are used.
+    pub fn impure(&mut self) -> &mut Self {
+        self.impure = true;
+        self
+    }
+}

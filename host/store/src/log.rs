@@ -1,0 +1,168 @@
+//! Logs: packed chunks of lines, as agents send them.
+
+use oxide_core::{
+    id::{AttemptId, StepIndex},
+    protocol::{LogChunk, LogMark, LogStream},
+    time::Timestamp,
+};
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
+
+use crate::{
+    Store, StoreError,
+    row::{count, get, json, number, to_json},
+};
+
+/// A line of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// The number, counted from 1 for each step and attempt.
+    pub number: u64,
+    /// When it arrived.
+    pub at: Timestamp,
+    /// Where it came from.
+    pub stream: LogStream,
+    /// The line without its line break. Not necessarily UTF-8.
+    pub text: Vec<u8>,
+}
+
+/// Neighbouring lines, and where to go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogPage {
+    /// The lines.
+    pub lines: Vec<LogLine>,
+    /// The number of the next line; none if there was no more when the page was read.
+    pub next: Option<u64>,
+}
+
+pub(crate) async fn write(
+    connection: &mut SqliteConnection,
+    chunks: &[(AttemptId, LogChunk)],
+) -> Result<(), StoreError> {
+    // One row per statement: a row is tens of kilobytes, so statements are not what takes the time.
+    for (attempt, chunk) in chunks {
+        sqlx::query(
+            "INSERT INTO log_chunks (run, job, attempt, step, first_line, line_count, raw_bytes, marks, body) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(attempt.run.to_string())
+        .bind(i64::from(attempt.job.0))
+        .bind(i64::from(attempt.number))
+        .bind(i64::from(chunk.step.0))
+        .bind(count(chunk.first_line))
+        .bind(i64::from(chunk.line_count))
+        .bind(i64::from(chunk.raw_bytes))
+        .bind(to_json(&chunk.marks))
+        .bind(&*chunk.body)
+        .execute(&mut *connection)
+        .await
+        .map_err(StoreError::query("write lines of a log"))?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// At most `limit` lines of a step's log from line `from` (counted from 1) on. Unpacks one chunk at a time.
+    ///
+    /// # Errors
+    /// The store cannot be read, or holds a damaged chunk.
+    pub async fn log_page(
+        &self,
+        attempt: AttemptId,
+        step: StepIndex,
+        from: u64,
+        limit: usize,
+    ) -> Result<LogPage, StoreError> {
+        let mut connection = self.reader().await?;
+        let mut page = LogPage { lines: Vec::new(), next: Some(from.max(1)) };
+        while let Some(next) = page.next
+            && page.lines.len() < limit
+        {
+            match chunk_with(&mut connection, attempt, step, next).await? {
+                Some(row) => page.next = Some(take_lines(&row, next, limit, &mut page.lines)?),
+                None => page.next = None,
+            }
+        }
+        if let Some(next) = page.next
+            && chunk_with(&mut connection, attempt, step, next).await?.is_none()
+        {
+            page.next = None;
+        }
+        Ok(page)
+    }
+
+    /// How many lines the log of a step has.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn log_line_count(&self, attempt: AttemptId, step: StepIndex) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COALESCE(MAX(first_line + line_count - 1), 0) AS lines FROM log_chunks \
+             WHERE run = $1 AND job = $2 AND attempt = $3 AND step = $4",
+        )
+        .bind(attempt.run.to_string())
+        .bind(i64::from(attempt.job.0))
+        .bind(i64::from(attempt.number))
+        .bind(i64::from(step.0))
+        .fetch_one(&mut *self.reader().await?)
+        .await
+        .map_err(StoreError::query("count the lines of a log"))?;
+        number(&row, "lines")
+    }
+}
+
+/// The first chunk that has lines from this one on.
+async fn chunk_with(
+    connection: &mut SqliteConnection,
+    attempt: AttemptId,
+    step: StepIndex,
+    line: u64,
+) -> Result<Option<SqliteRow>, StoreError> {
+    // The chunk that begins at or before the line, else the first one after it. Both are found by the primary key.
+    for sql in [
+        "SELECT first_line, line_count, raw_bytes, marks, body FROM log_chunks \
+         WHERE run = $1 AND job = $2 AND attempt = $3 AND step = $4 AND first_line <= $5 ORDER BY first_line DESC LIMIT 1",
+        "SELECT first_line, line_count, raw_bytes, marks, body FROM log_chunks \
+         WHERE run = $1 AND job = $2 AND attempt = $3 AND step = $4 AND first_line > $5 ORDER BY first_line LIMIT 1",
+    ] {
+        let row = sqlx::query(sql)
+            .bind(attempt.run.to_string())
+            .bind(i64::from(attempt.job.0))
+            .bind(i64::from(attempt.number))
+            .bind(i64::from(step.0))
+            .bind(count(line))
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(StoreError::query("read a log"))?;
+        if let Some(row) = row {
+            let (first, lines): (u64, u64) = (number(&row, "first_line")?, number(&row, "line_count")?);
+            if first + lines > line {
+                return Ok(Some(row));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Adds the lines of a chunk from line `from` on; returns the number of the line after the last one added.
+fn take_lines(row: &SqliteRow, from: u64, limit: usize, lines: &mut Vec<LogLine>) -> Result<u64, StoreError> {
+    let first: u64 = number(row, "first_line")?;
+    let line_count: u64 = number(row, "line_count")?;
+    let marks: Vec<LogMark> = json(row, "marks")?;
+    let raw = zstd::bulk::decompress(get(row, "body")?, number(row, "raw_bytes")?)
+        .map_err(StoreError::value("packed part of a log"))?;
+    let mut texts = raw.split(|byte| *byte == b'\n');
+    let mut mark = 0;
+    let mut position = 0;
+    while position < line_count && lines.len() < limit {
+        let text = texts.next().unwrap_or_default();
+        while marks.get(mark + 1).is_some_and(|next| u64::from(next.line) <= position) {
+            mark += 1;
+        }
+        if first + position >= from {
+            let (at, stream) = marks.get(mark).map_or((Timestamp(0), LogStream::Host), |mark| (mark.at, mark.stream));
+            lines.push(LogLine { number: first + position, at, stream, text: text.to_vec() });
+        }
+        position += 1;
+    }
+    Ok(first + position)
+}

@@ -1,0 +1,104 @@
+//! The stories of finding plugins, with the real built-in ones and real files.
+
+use super::*;
+
+fn project() -> (tempfile::TempDir, Catalog) {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = Catalog::new(folder.path());
+    (folder, catalog)
+}
+
+#[test]
+fn every_built_in_decodes_documents_itself_and_has_the_digest_that_it_says() {
+    let names: Vec<&str> = Catalog::built_in().iter().map(|plugin| plugin.name).collect();
+    assert_eq!(names, ["cache", "checkout", "docker-build", "download-artifact", "junit", "run", "upload-artifact",]);
+    for plugin in Catalog::built_in() {
+        assert_eq!(digest_of(plugin.bytes), plugin.digest, "{}", plugin.name);
+        let section = oxide_plugin_build::embed::section(plugin.bytes, oxide_plugin_build::PLUGIN_SECTION).unwrap();
+        let metadata: oxide_plugin_build::Metadata = serde_json::from_slice(section.unwrap()).unwrap();
+        assert_eq!(metadata.name, format!("oxide:{}", plugin.name));
+        assert_eq!((metadata.version.as_str(), metadata.contract.as_deref()), (plugin.version, Some("0.1.0")));
+
+        let decoded = wit_parser::decoding::decode(plugin.bytes).unwrap();
+        let wit_parser::decoding::DecodedWasm::Component(resolve, world) = decoded else {
+            panic!("{} is not a component", plugin.name);
+        };
+        let world = &resolve.worlds[world];
+        assert!(
+            world.exports.contains_key(&wit_parser::WorldKey::Name("run".to_owned())),
+            "{} has no run",
+            plugin.name
+        );
+    }
+}
+
+#[test]
+fn a_built_in_is_found_by_name_and_major_version() {
+    let (_folder, catalog) = project();
+    let run = catalog.resolve("oxide/run@1").unwrap();
+    assert!(run.built_in && run.digest.starts_with("sha256:") && run.digest.len() == 71);
+    assert_eq!(catalog.fetch(&run.pin()).unwrap(), run.bytes);
+}
+
+#[test]
+fn an_unknown_built_in_names_the_nearest_and_all() {
+    let (_folder, catalog) = project();
+    let told = |reference: &str| catalog.resolve(reference).err().unwrap().to_string();
+    assert_eq!(
+        told("oxide/chekout@1"),
+        "there is no built-in plugin `oxide/chekout@1` (did you mean `oxide/checkout@1`?); built in are: \
+         oxide/cache@1, oxide/checkout@1, oxide/docker-build@1, oxide/download-artifact@1, oxide/junit@1, oxide/run@1, \
+         oxide/upload-artifact@1"
+    );
+    assert!(told("oxide/run@2").contains("did you mean `oxide/run@1`"));
+    assert!(told("oxide/run").contains("did you mean `oxide/run@1`"));
+    assert!(!told("oxide/send-rocket@1").contains("did you mean"));
+}
+
+#[test]
+fn a_registry_reference_says_that_it_cannot_be_pulled_yet() {
+    let (_folder, catalog) = project();
+    let told = catalog.resolve("ghcr.io/acme/lint:1.4@sha256:00").err().unwrap().to_string();
+    assert!(told.contains("cannot pull from registries yet") && told.contains("`./plugins/lint.wasm`"), "{told}");
+}
+
+#[test]
+fn a_folder_uses_its_plugin_wasm_and_a_file_itself() {
+    let (folder, catalog) = project();
+    std::fs::create_dir(folder.path().join("lint")).unwrap();
+    let told = catalog.resolve("./lint").err().unwrap().to_string();
+    assert!(told.contains("cargo xtask plugin") && told.contains("lint"), "{told}");
+
+    std::fs::write(folder.path().join("lint/plugin.wasm"), "\0asm").unwrap();
+    let found = catalog.resolve("./lint").unwrap();
+    assert_eq!((found.bytes.as_ref(), found.built_in), (&b"\0asm"[..], false));
+    assert_eq!(found.digest, catalog.resolve("./lint/plugin.wasm").unwrap().digest);
+    assert_eq!(catalog.fetch(&found.pin()).unwrap(), found.bytes);
+}
+
+#[test]
+fn a_file_that_changed_after_planning_is_not_run() {
+    let (folder, catalog) = project();
+    let file = folder.path().join("lint.wasm");
+    std::fs::write(&file, "one").unwrap();
+    let pin = catalog.resolve("./lint.wasm").unwrap().pin();
+    std::fs::write(&file, "two").unwrap();
+    let error = catalog.fetch(&pin).unwrap_err();
+    assert!(matches!(error, FetchError::Changed { .. }), "{error}");
+    std::fs::remove_file(&file).unwrap();
+    let error = catalog.fetch(&pin).unwrap_err();
+    assert!(matches!(error, FetchError::Resolve(ResolveError::Missing { .. })), "{error}");
+}
+
+#[test]
+fn files_that_cannot_be_plugins_are_refused() {
+    let (folder, catalog) = project();
+    let path = folder.path().join("x.wasm");
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(catalog.resolve("./x.wasm"), Err(ResolveError::Empty { .. })));
+    // A file with a hole: as long as it says, and yet nothing on the disk.
+    std::fs::File::create(&path).unwrap().set_len(PLUGIN_BYTES_MAX + 1).unwrap();
+    assert!(matches!(catalog.resolve("./x.wasm"), Err(ResolveError::TooLarge { .. })));
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.wasm")).unwrap();
+    assert!(matches!(catalog.resolve("./zero.wasm"), Err(ResolveError::Read { .. })));
+}

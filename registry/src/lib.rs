@@ -1,0 +1,13 @@
+//! Where plugins come from: built in or a file of the project; later OCI registries.
+//!
+//! [`Catalog`] turns what stands behind `uses:` into a digest and bytes when a run is planned, and a pinned digest into
+//! the same bytes when a step runs. [`built_in`](mod@built_in) holds the plugins that are part of the program;
+//! [`reference`] reads what was written. The runtime says whether the bytes are a usable component.
+
+pub mod built_in;
+pub mod catalog;
+pub mod reference;
+
+pub use built_in::BuiltIn;
+pub use catalog::{Catalog, FetchError, PLUGIN_BYTES_MAX, ResolveError, ResolvedPlugin};
+pub use reference::{Reference, ReferenceError};

@@ -1,0 +1,2 @@
+mkdir -p ../data
+echo mine > ../data/work

@@ -1,0 +1,1 @@
+printf 'FROM_FILE="quoted value"\nUNUSED=x\n' > .env

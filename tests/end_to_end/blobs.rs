@@ -1,0 +1,118 @@
+//! Caches and artifacts from the outside: what people list, get and clear, on a directory and on an S3-compatible server.
+
+use std::fs;
+
+use serde_json::Value as Json;
+
+use crate::oxide::Project;
+
+const PIPELINE: &str = r#"
+version: "1"
+name: kept
+stages:
+  build:
+    environment: host
+    cache: { key: "k-${{ git.sha }}", restore_keys: ["k-"], paths: [deps] }
+    steps:
+      - uses: oxide/checkout@1
+      - run: mkdir -p deps dist && echo dependency > deps/a && echo program > dist/app && chmod +x dist/app
+        artifacts: { name: app, paths: [dist] }
+"#;
+
+/// A project in a git repository.
+fn project() -> Project {
+    let project = Project::with_pipeline(PIPELINE);
+    project.shell("git init -q -b main . && git add oxide.yaml && git commit -q -m first");
+    project
+}
+
+fn json(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn tell_the_story(project: &Project, options: &[&str]) {
+    let oxide = |words: &[&str]| project.oxide(&[words, options].concat());
+    let first = oxide(&["run", ".", "--verbose"]).expect(0);
+    assert!(first.stdout.contains("no entry for") && first.stdout.contains("saved"), "{}", first.stdout);
+    let second = oxide(&["run", ".", "--verbose"]).expect(0);
+    assert!(second.stdout.contains("restored") && !second.stdout.contains("saved"), "{}", second.stdout);
+
+    let entries = json(&oxide(&["cache", "list", "--json"]).expect(0).stdout);
+    assert_eq!(
+        (entries.as_array().unwrap().len(), &entries[0]["files"], &entries[0]["size"]),
+        (1, &1.into(), &11.into())
+    );
+    assert!(oxide(&["cache", "list"]).expect(0).stdout.starts_with("k-"));
+
+    let artifacts = json(&oxide(&["artifacts", "list", "1", "--json"]).expect(0).stdout);
+    assert_eq!((&artifacts[0]["name"], &artifacts[0]["job"]), (&"app".into(), &"build".into()));
+    assert!(oxide(&["artifacts", "list"]).expect(0).stdout.starts_with("app  1 file"));
+    oxide(&["artifacts", "get", "app", "--run", "kept#2", "--to", "got/here"]).expect(0);
+    project.shell("test \"$(cat got/here/dist/app)\" = program && test -x got/here/dist/app");
+    let missing = oxide(&["artifacts", "get", "ap"]).expect(2);
+    assert!(
+        missing.stderr.contains("the run has `app`") && missing.stderr.contains("oxide artifacts list"),
+        "{}",
+        missing.stderr
+    );
+
+    let nothing = json(&oxide(&["cache", "clear", "--older-than", "1h", "--json"]).expect(0).stdout);
+    assert_eq!(nothing["entries"], 0);
+    assert_eq!(json(&oxide(&["cache", "clear", "--key", "other", "--json"]).expect(0).stdout)["entries"], 0);
+    assert!(oxide(&["cache", "clear", "--key", "k-"]).expect(0).stdout.starts_with("removed 1 entry"));
+    assert_eq!(json(&oxide(&["cache", "list", "--json"]).expect(0).stdout), Json::Array(Vec::new()));
+}
+
+#[test]
+fn people_list_get_and_clear_what_runs_have_kept_in_a_directory() {
+    let project = project();
+    tell_the_story(&project, &[]);
+    assert!(project.data().join("blobs/artifacts").is_dir(), "below the data directory, where nothing else is said");
+    let other = self::project();
+    let elsewhere = other.path("elsewhere");
+    tell_the_story(&other, &["--blobs", elsewhere.to_str().unwrap()]);
+    assert!(elsewhere.join("artifacts").is_dir() && !other.data().join("blobs").exists());
+}
+
+#[test]
+fn people_list_get_and_clear_what_runs_have_kept_in_a_bucket() {
+    let Ok(address) = std::env::var("OXIDE_TEST_S3") else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "OXIDE_TEST_S3 is not set, and nothing is skipped in CI");
+        eprintln!("SKIPPED: blobs in a bucket");
+        return;
+    };
+    let (credentials, rest) = address.strip_prefix("http://").unwrap().split_once('@').unwrap();
+    let ((key, secret), (host, bucket)) = (credentials.split_once(':').unwrap(), rest.split_once('/').unwrap());
+    let mut project = project();
+    project.set("AWS_ACCESS_KEY_ID", key);
+    project.set("AWS_SECRET_ACCESS_KEY", secret);
+    let place = format!("s3://{bucket}/end-to-end-{}", std::process::id());
+    tell_the_story(&project, &["--blobs", &place, "--blobs-endpoint", &format!("http://{host}")]);
+    assert!(!project.data().join("blobs").exists(), "nothing in a directory");
+
+    // A bucket that refuses: the short form of the cache warns, artifacts fail, and the secret is not told.
+    project.set("AWS_SECRET_ACCESS_KEY", "a-wrong-secret");
+    project.set("OXIDE_BLOBS", &place);
+    project.set("OXIDE_BLOBS_ENDPOINT", &format!("http://{host}"));
+    let refused = project.oxide(&["run", ".", "--verbose"]).expect(1);
+    assert!(
+        refused.stdout.contains("! build › restore cache") && refused.stdout.contains("✗ build › upload app"),
+        "{}",
+        refused.stdout
+    );
+    assert!(!refused.stdout.contains("a-wrong-secret") && !refused.stderr.contains("a-wrong-secret"));
+}
+
+#[test]
+fn a_place_that_is_none_is_refused_with_what_to_write() {
+    let project = project();
+    let refused = project.oxide(&["run", ".", "--blobs", "gs://bucket"]).expect(2);
+    assert!(refused.stderr.contains("s3://BUCKET/PREFIX"), "{}", refused.stderr);
+    fs::write(project.path("file"), "").unwrap();
+    let refused = project.oxide(&["cache", "list", "--blobs", "file"]).expect(4);
+    assert!(
+        refused.stderr.contains("could not open the store of caches and artifacts at `file`"),
+        "{}",
+        refused.stderr
+    );
+}

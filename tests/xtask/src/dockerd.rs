@@ -1,0 +1,98 @@
+//! A Docker engine of our own for the tests: its own data, its own socket, no network, one small image.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::tools::{Outcome, say, succeed};
+
+/// The image that the tests use; nothing can be pulled while testing.
+const IMAGE: &str = "oxide-test/busybox:1";
+
+/// A running engine; it ends when this is dropped.
+pub struct Dockerd {
+    process: Child,
+    folder: PathBuf,
+}
+
+impl Dockerd {
+    /// Starts an engine and makes the test image in it.
+    pub fn start() -> Outcome<Dockerd> {
+        let folder = std::env::temp_dir().join(format!("oxide-dockerd-{}", std::process::id()));
+        fs::create_dir_all(&folder).map_err(|error| format!("could not make {}: {error}", folder.display()))?;
+        say("starting a Docker engine for the tests");
+        let log = fs::File::create(folder.join("log")).map_err(|error| format!("could not write its log: {error}"))?;
+        let process = Command::new("dockerd")
+            .arg("--data-root")
+            .arg(folder.join("data"))
+            .arg("--exec-root")
+            .arg(folder.join("exec"))
+            .arg("--pidfile")
+            .arg(folder.join("pid"))
+            .arg("--host")
+            .arg(format!("unix://{}", folder.join("socket").display()))
+            .args(["--bridge=none", "--iptables=false"])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| format!("could not start dockerd: {error}"))?;
+        let engine = Dockerd { process, folder };
+        engine.wait_until_ready()?;
+        engine.make_image()?;
+        Ok(engine)
+    }
+
+    /// The address for `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.folder.join("socket").display())
+    }
+
+    fn wait_until_ready(&self) -> Outcome {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            let version = self.docker().arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+            if version.is_ok_and(|status| status.success()) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let tail: Vec<&str> = log.lines().rev().take(10).collect();
+        Err(format!("dockerd did not get ready within 30 s; its log ends with\n{}", tail.join("\n")))
+    }
+
+    /// Makes an image of one static busybox with a link for each of its tools.
+    fn make_image(&self) -> Outcome {
+        let files = self.folder.join("image");
+        let bin = files.join("bin");
+        let failed = |error: std::io::Error| format!("could not make the files of the test image: {error}");
+        for folder in ["bin", "tmp", "root", "etc"] {
+            fs::create_dir_all(files.join(folder)).map_err(failed)?;
+        }
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).is_file());
+        fs::copy(busybox.ok_or("busybox is not installed")?, bin.join("busybox")).map_err(failed)?;
+        succeed(Command::new("chroot").arg(&files).args(["/bin/busybox", "--install", "-s", "/bin"]))?;
+        let archive = self.folder.join("image.tar");
+        succeed(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&files).arg("."))?;
+        succeed(self.docker().arg("import").arg(&archive).arg(IMAGE).stdout(Stdio::null()))
+    }
+
+    fn docker(&self) -> Command {
+        let mut command = Command::new("docker");
+        command.arg("--host").arg(self.host());
+        command
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        // SIGTERM lets the engine stop its containers and unmount its layers.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,116 @@
+//! The tests: everything that they need is installed and started first.
+
+use crate::{
+    dockerd::Dockerd,
+    guests,
+    languages::{self, Language},
+    packages,
+    registry::{self, Registry},
+    s3::S3,
+    tools::{Outcome, cargo, root, say, succeed, target},
+};
+
+/// Runs all tests. Further words go to `cargo test`.
+pub fn run(words: &[&str]) -> Outcome {
+    let all_or_nothing = std::env::var("CI").is_ok_and(|value| value == "true");
+    guests::ensure_target()?;
+    let missing = packages::ensure(&[
+        ("git", "git"),
+        ("make", "make"),
+        ("dockerd", "docker.io"),
+        ("docker", "docker.io"),
+        ("iptables", "iptables"),
+        ("busybox", "busybox-static"),
+        ("docker-registry", "docker-registry"),
+        ("htpasswd", "apache2-utils"),
+    ])?;
+    if !missing.is_empty() {
+        let list = missing.join(", ");
+        if all_or_nothing {
+            return Err(format!("CI=true allows no skipped test, but these programs are missing: {list}"));
+        }
+        say(&format!("SKIPPED: tests that need {list} (install them, or run as root on Debian)"));
+    }
+    let has_languages = ensure_languages(all_or_nothing)?;
+    lint()?;
+    guests::build_all()?;
+    if has_languages {
+        languages::build(Language::QuickJs)?;
+        languages::build(Language::Python)?;
+    }
+    let registry = if missing.is_empty() { Some(Registry::start()?) } else { None };
+    let engine = if missing.is_empty() { Some(start_docker(all_or_nothing)?) } else { None }.flatten();
+    let s3 = start_s3(all_or_nothing)?;
+    let mut tests = cargo(&["test", "--workspace", "--quiet"]);
+    tests.args(words);
+    match &engine {
+        Some(engine) => tests.env("OXIDE_TEST_DOCKER_HOST", engine.host()),
+        None => tests.env_remove("OXIDE_TEST_DOCKER_HOST"),
+    };
+    match has_languages {
+        true => tests.env("OXIDE_TEST_LANGUAGES", languages::folder()),
+        false => tests.env_remove("OXIDE_TEST_LANGUAGES"),
+    };
+    match &registry {
+        Some(registry) => tests
+            .env("OXIDE_TEST_REGISTRY", registry.address())
+            .env("OXIDE_TEST_REGISTRY_USERNAME", registry::USERNAME)
+            .env("OXIDE_TEST_REGISTRY_PASSWORD", registry::PASSWORD),
+        None => tests.env_remove("OXIDE_TEST_REGISTRY"),
+    };
+    match &s3 {
+        Some(server) => tests.env("OXIDE_TEST_S3", server.address()),
+        None => tests.env_remove("OXIDE_TEST_S3"),
+    };
+    succeed(&mut tests)?;
+    say("testing the pure parts of the plugins");
+    let mut plugins = cargo(&["test", "--quiet", "--target-dir"]);
+    succeed(plugins.arg(target().join("guests")).current_dir(root().join("plugins")))
+}
+
+/// Can plugins in other languages be built here?
+fn ensure_languages(all_or_nothing: bool) -> Outcome<bool> {
+    let missing = packages::ensure(&languages::PROGRAMS)?.join(", ");
+    if !missing.is_empty() && all_or_nothing {
+        return Err(format!("CI=true allows no skipped test, but these programs are missing: {missing}"));
+    }
+    if !missing.is_empty() {
+        say(&format!("SKIPPED: tests of plugins in JavaScript and Python need {missing}"));
+    }
+    Ok(missing.is_empty())
+}
+
+/// Formatting and lints, warnings being errors.
+pub fn lint() -> Outcome {
+    say("checking format and lints");
+    succeed(&mut cargo(&["fmt", "--all", "--check"]))?;
+    succeed(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))
+}
+
+/// A server of our own; where none can be had, caches and artifacts are tested on a directory only, but never in CI.
+fn start_s3(all_or_nothing: bool) -> Outcome<Option<S3>> {
+    let started = match packages::ensure(&[("python3", "python3"), ("pip3", "python3-pip")])?.join(", ") {
+        missing if missing.is_empty() => S3::start(),
+        missing => Err(format!("these programs are missing: {missing}")),
+    };
+    match started {
+        Ok(server) => Ok(Some(server)),
+        Err(message) if all_or_nothing => Err(message),
+        Err(message) => {
+            say(&format!("SKIPPED: tests on an S3-compatible server: {message}"));
+            Ok(None)
+        }
+    }
+}
+
+/// An engine of our own; where none can run (a sandbox without mounts), container tests are skipped, but never in CI.
+fn start_docker(all_or_nothing: bool) -> Outcome<Option<Dockerd>> {
+    match Dockerd::start() {
+        Ok(engine) => Ok(Some(engine)),
+        Err(message) if all_or_nothing => Err(message),
+        Err(message) => {
+            say(&format!("SKIPPED: tests of containers: {message}"));
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Running other programs, and the places that everything is relative to.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// What a command of ours ends with: nothing, or a sentence that says what went wrong.
+pub type Outcome<T = ()> = Result<T, String>;
+
+/// The root of the checkout.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("this crate lies two folders below the root").to_path_buf()
+}
+
+/// Where cargo puts what it builds.
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(directory) => root().join(directory),
+        None => root().join("target"),
+    }
+}
+
+/// The `oxide` program that `cargo build` made.
+pub fn oxide() -> PathBuf {
+    target().join("debug").join("oxide")
+}
+
+/// A cargo command in the root of the checkout.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a command to its end; a failure names the command.
+pub fn succeed(command: &mut Command) -> Outcome {
+    let shown = format!("{:?}", command.get_program()).trim_matches('"').to_owned();
+    let status = command.status().map_err(|error| format!("could not start `{shown}`: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{shown}` ended with {status}")) }
+}
+
+/// Is a program on the search path?
+pub fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(program).is_file())
+}
+
+/// Says what is being done.
+pub fn say(what: &str) {
+    eprintln!("xtask: {what}");
+}
