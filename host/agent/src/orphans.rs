@@ -13,8 +13,7 @@ use std::{
 
 use oxide_runtime::compile::background_processes;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpgrp, getpid, getsid, kill_process, set_child_subreaper,
-    waitid, waitpid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process, set_child_subreaper, waitid, waitpid,
 };
 use tokio::sync::{RwLock, RwLockReadGuard};
 
@@ -61,12 +60,14 @@ pub(crate) async fn reap_while_jobs_run() {
     loop {
         tokio::time::sleep(REAP_EVERY).await;
         if ADOPTING.load(Ordering::Relaxed) && has_ended_child() {
-            let _ = tokio::task::spawn_blocking(|| {
-                children().iter().filter(|child| child.is_zombie && !child.is_ours()).for_each(Child::reap);
-            })
-            .await;
+            let _ = tokio::task::spawn_blocking(reap_orphans).await;
         }
     }
+}
+
+fn reap_orphans() {
+    let Some(ours) = Process::read("self") else { return };
+    children().iter().filter(|child| child.is_zombie && !child.is_of(&ours)).for_each(Process::reap);
 }
 
 /// Kills all children, and those that come to us when their parents are killed.
@@ -76,8 +77,8 @@ fn kill_all() {
         // In this order: what was just started is in the set.
         let mut children = children();
         let spared = background_processes();
-        children.retain(|child| !spared.contains(&child.pid.as_raw_nonzero().get().unsigned_abs()));
-        children.iter().filter(|child| child.is_zombie).for_each(Child::reap);
+        children.retain(|child| !spared.contains(&number(child.pid).unsigned_abs()));
+        children.iter().filter(|child| child.is_zombie).for_each(Process::reap);
         let is_clean = children.iter().all(|child| child.is_zombie);
         // The kernel's word is sure, but does not tell the spared from the others. Then it takes two looks: one may miss a
         // process that was handed to us while it was taken.
@@ -105,21 +106,36 @@ fn has_ended_child() -> bool {
     matches!(waitid(WaitId::All, options), Ok(Some(_)))
 }
 
-/// A process whose parent we are.
-struct Child {
+/// A process as `/proc/<pid>/stat` describes it.
+struct Process {
     pid: Pid,
+    parent: i32,
+    /// 0 where the leader of the group lives outside of our process namespace, as the main program of a container may see it.
     group: i32,
+    /// 0, as above.
     session: i32,
     is_zombie: bool,
 }
 
-impl Child {
-    /// Did we start it, so that somebody here waits for it? What we start stays in our session (the leader of a group cannot
-    /// leave it), either in our group or as the leader of one.
-    fn is_ours(&self) -> bool {
-        let number = |pid: Pid| pid.as_raw_nonzero().get();
-        let own_session = getsid(None).map_or(0, number);
-        self.session == own_session && (self.group == number(self.pid) || self.group == number(getpgrp()))
+impl Process {
+    /// Reads the line `pid (name) state parent group session …`. The name may hold anything, so it is skipped from the end.
+    fn parse(stat: &str) -> Option<Self> {
+        let (pid, _) = stat.split_once(' ')?;
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let state = fields.next()?;
+        let mut number = || fields.next()?.parse::<i32>().ok();
+        let (parent, group, session) = (number()?, number()?, number()?);
+        Some(Self { pid: Pid::from_raw(pid.parse().ok()?)?, parent, group, session, is_zombie: state == "Z" })
+    }
+
+    fn read(directory: &str) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{directory}/stat")).ok()?)
+    }
+
+    /// Was it started by `parent`, so that somebody there waits for it? What we start stays in our session (the leader of a
+    /// group cannot leave it), either in our group or as the leader of one.
+    fn is_of(&self, parent: &Self) -> bool {
+        self.session == parent.session && (self.group == number(self.pid) || self.group == parent.group)
     }
 
     fn reap(&self) {
@@ -127,21 +143,16 @@ impl Child {
     }
 }
 
-fn children() -> Vec<Child> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    numbers.filter_map(|pid| child_of(getpid(), &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)).collect()
+fn number(pid: Pid) -> i32 {
+    pid.as_raw_nonzero().get()
 }
 
-/// Reads the line `pid (name) state parent group session …`. The name may hold anything, so it is skipped from the end.
-fn child_of(parent: Pid, stat: &str) -> Option<Child> {
-    let (pid, _) = stat.split_once(' ')?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    let state = fields.next()?;
-    let mut number = || fields.next()?.parse::<i32>().ok();
-    let (parent_of_it, group, session) = (number()?, number()?, number()?);
-    let pid = Pid::from_raw(pid.parse().ok()?)?;
-    (parent_of_it == parent.as_raw_nonzero().get()).then_some(Child { pid, group, session, is_zombie: state == "Z" })
+fn children() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let numbers = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let parent = number(getpid());
+    numbers.filter_map(|pid| Process::read(&pid)).filter(|process| process.parent == parent).collect()
 }
 
 #[cfg(test)]
@@ -150,21 +161,29 @@ mod tests {
 
     #[test]
     fn a_name_may_look_like_fields() {
-        let parent = Pid::from_raw(7).unwrap();
-        let child = child_of(parent, "42 (a) Z 1 (b) Z 7 42 41 0 -1").unwrap();
-        assert_eq!((child.pid.as_raw_nonzero().get(), child.group, child.session, child.is_zombie), (42, 42, 41, true));
-        assert!(child_of(parent, "42 (sh) S 8 42 41 0 -1").is_none());
-        assert!(child_of(parent, "").is_none());
+        let process = Process::parse("42 (a) Z 1 (b) Z 7 42 41 0 -1").unwrap();
+        assert_eq!((number(process.pid), process.parent, process.group, process.session), (42, 7, 42, 41));
+        assert!(process.is_zombie);
+        assert!(Process::parse("").is_none());
     }
 
     #[test]
     fn what_we_started_is_told_from_what_came_to_us() {
         let mut started = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let pid = i32::try_from(started.id()).unwrap();
-        let found = children().into_iter().find(|child| child.pid.as_raw_nonzero().get() == pid).unwrap();
-        assert!(found.is_ours() && !found.is_zombie);
-        assert!(!Child { session: found.session + 1, ..found }.is_ours(), "it has left our session");
+        let ours = Process::read("self").unwrap();
+        let found = children().into_iter().find(|child| number(child.pid).unsigned_abs() == started.id()).unwrap();
+        assert!(found.is_of(&ours) && !found.is_zombie);
+        assert!(!Process { session: found.session + 1, ..found }.is_of(&ours), "it has left our session");
         started.kill().unwrap();
         started.wait().unwrap();
+    }
+
+    /// In a container our group and session may have leaders that we cannot see; their numbers are then 0.
+    #[test]
+    fn leaders_outside_of_the_process_namespace() {
+        let ours = Process::parse("7 (oxide) S 1 0 0 0 -1").unwrap();
+        assert!(Process::parse("42 (sh) S 7 42 0 0 -1").unwrap().is_of(&ours));
+        assert!(Process::parse("42 (sh) S 7 0 0 0 -1").unwrap().is_of(&ours));
+        assert!(!Process::parse("42 (sh) S 7 42 42 0 -1").unwrap().is_of(&ours));
     }
 }
