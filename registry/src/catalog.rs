@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use oxide_core::plan::PluginPin;
+use oxide_core::{plan::PluginPin, quantity::hexadecimal};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -212,7 +212,7 @@ impl Catalog {
 
 /// The digest of a component as it is pinned: `sha256:` and 64 hexadecimal digits.
 pub fn digest_of(bytes: &[u8]) -> String {
-    format!("sha256:{}", Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    format!("sha256:{}", hexadecimal(&Sha256::digest(bytes)))
 }
 
 fn find_built_in(reference: &str, name: &str, major: Option<u32>) -> Result<&'static BuiltIn, ResolveError> {

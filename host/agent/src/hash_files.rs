@@ -7,6 +7,7 @@ use std::{
 };
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use oxide_core::quantity::hexadecimal;
 use sha2::{Digest, Sha256};
 
 /// SHA-256, as 64 hexadecimal digits, over paths and contents of the matching files in the order of their paths; the
@@ -68,10 +69,6 @@ fn hash_file(path: &Path) -> io::Result<[u8; 32]> {
             count => digest.update(&buffer[..count]),
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use oxide_core::{
     job::{JobAction, JobEvent, JobMachine, JobProgress},
     outcome::{Failure, FailureCause},
     protocol::{Cancellation, Complete, JobOutcome, Lease, OrchestratorLink, StepChange, StepChangeKind},
+    quantity::duration_ms,
     secret::{Masker, Placeholders, Secrets},
 };
 use oxide_registry::Catalog;
@@ -193,7 +194,7 @@ async fn next_cancellation(receiver: &mut watch::Receiver<Option<Cancellation>>,
 const ORCHESTRATOR_FIRST: Duration = Duration::from_secs(5);
 
 fn timeout_reason(timeout_ms: u64) -> String {
-    format!("the job took longer than {}", step::duration_in_words(timeout_ms))
+    format!("the job took longer than {}", duration_ms(timeout_ms))
 }
 
 /// One attempt on its way.

@@ -18,6 +18,7 @@ use oxide_core::{
     limit::LimitKind,
     outcome::{Failure, FailureCause},
     protocol::{LogChunk, LogMark, LogStream},
+    quantity,
     time::Timestamp,
 };
 use oxide_runtime::environment::{LogLimitReached, LogSink};
@@ -245,7 +246,7 @@ impl Buffer {
         self.closed = true;
         self.end_partial_lines(now);
         self.mark(LogStream::Host, now);
-        let line = format!("log limit of {} reached; the rest was dropped\n", size_in_words(self.limit));
+        let line = format!("log limit of {} reached; the rest was dropped\n", quantity::bytes(self.limit));
         self.lines.extend_from_slice(line.as_bytes());
         self.count(1);
     }
@@ -282,16 +283,6 @@ fn compress(lines: &[u8]) -> Bytes {
         kept.as_mut().and_then(|compressor| compressor.compress(lines).ok())
     });
     compressed.expect("zstd compresses from memory to memory, which fails only without memory").into()
-}
-
-/// A size as people write it: `256 MiB`, `1.5 KiB`, `17 bytes`.
-pub(crate) fn size_in_words(bytes: u64) -> String {
-    let units = [(1u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) if bytes.is_multiple_of(unit) => format!("{} {name}", bytes / unit),
-        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
-        None => format!("{bytes} bytes"),
-    }
 }
 
 #[cfg(test)]

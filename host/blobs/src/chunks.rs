@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use oxide_core::time::Timestamp;
+use oxide_core::{quantity::hexadecimal, time::Timestamp};
 use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::mpsc::Receiver,
@@ -10,8 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    BlobError, Blobs, Contents, Pack, Unpack,
-    name::{self, hexadecimal},
+    BlobError, Blobs, Contents, Pack, Unpack, name,
     record::Chunk,
     stream::{CHUNK_BYTES, ChunkSink, ChunkSource},
 };

@@ -14,7 +14,7 @@
 //! periods that ended long ago: what a saver relies on is never what a sweep may take. A save may last
 //! [`SAVE_MILLIS_MAX`].
 
-use oxide_core::time::Timestamp;
+use oxide_core::{quantity::hexadecimal, time::Timestamp};
 use sha2::{Digest, Sha256};
 
 /// The length of a period in milliseconds: half a day.
@@ -36,11 +36,6 @@ pub(crate) const SWEEP: &str = "sweep.json";
 pub const KEY_BYTES_MAX: usize = 512;
 /// The longest name of an artifact, in bytes.
 pub const ARTIFACT_NAME_BYTES_MAX: usize = 100;
-
-/// SHA-256 as 64 hexadecimal digits.
-pub(crate) fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn digest_of(text: &str) -> String {
     hexadecimal(&Sha256::digest(text.as_bytes()))

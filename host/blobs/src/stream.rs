@@ -5,10 +5,9 @@
 use std::io::{self, Read, Write};
 
 use bytes::{Buf as _, Bytes};
+use oxide_core::quantity::hexadecimal;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-
-use crate::name::hexadecimal;
 
 /// How many bytes a chunk has, the last one excepted.
 pub(crate) const CHUNK_BYTES: usize = 8 << 20;

@@ -14,7 +14,6 @@ mod local_engine;
 mod planning;
 mod progress;
 mod project;
-mod quantity;
 mod secrets;
 mod terminal;
 

@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod plugin;
 pub mod protocol;
+pub mod quantity;
 pub mod run;
 pub mod secret;
 pub mod time;

@@ -3,6 +3,7 @@
 use oxide_core::{
     limit::{LimitKind, Limits},
     outcome::{Failure, FailureCause},
+    quantity::{bytes, duration_ms},
 };
 use wasmtime::{Error, PoolConcurrencyLimitError, Trap, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
@@ -182,7 +183,7 @@ fn limit_failure(limit: LimitKind, used: u64, plugin: &str, limits: &Limits) -> 
         LimitKind::Memory => {
             format!("the plugin `{plugin}` wanted {} of memory; {} are allowed", bytes(used), bytes(allowed))
         }
-        LimitKind::Timeout => format!("the step took longer than {}", millis(allowed)),
+        LimitKind::Timeout => format!("the step took longer than {}", duration_ms(allowed)),
         LimitKind::Log => {
             format!("the step wrote {} to its log; the plugin `{plugin}` may write {}", bytes(used), bytes(allowed))
         }
@@ -215,24 +216,6 @@ fn allowed(limit: LimitKind, limits: &Limits) -> u64 {
         LimitKind::HostCall => limits.host_call_bytes,
         LimitKind::Handles => u64::from(limits.handles),
         LimitKind::Stack => STACK_BYTES,
-    }
-}
-
-/// Bytes as people read them.
-pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match UNITS.iter().find(|(_, size)| count >= *size) {
-        Some((unit, size)) if count.is_multiple_of(*size) => format!("{} {unit}", count / size),
-        Some((unit, size)) => format!("{:.1} {unit}", count as f64 / *size as f64),
-        None => format!("{count} bytes"),
-    }
-}
-
-fn millis(count: u64) -> String {
-    match count {
-        0..10_000 => format!("{count} ms"),
-        10_000..600_000 => format!("{:.1} s", count as f64 / 1000.0),
-        _ => format!("{:.1} min", count as f64 / 60_000.0),
     }
 }
 

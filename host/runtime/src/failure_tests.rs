@@ -37,7 +37,7 @@ fn every_limit_names_plugin_amounts_and_the_way_to_raise_it() {
     let cases = [
         (LimitKind::Fuel, 7, "the plugin `p` used up its fuel: 7 units are allowed", Some("fuel")),
         (LimitKind::Memory, 80 << 20, "the plugin `p` wanted 80 MiB of memory; 64 MiB are allowed", Some("memory")),
-        (LimitKind::Timeout, 3_600_100, "the step took longer than 60.0 min", Some("timeout")),
+        (LimitKind::Timeout, 3_600_100, "the step took longer than 60 min", Some("timeout")),
         (
             LimitKind::Log,
             (256 << 20) + (1 << 19),

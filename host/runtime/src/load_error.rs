@@ -2,7 +2,9 @@
 
 use std::{io, time::Duration};
 
-use crate::{describe::DescribeError, failure};
+use oxide_core::quantity;
+
+use crate::describe::DescribeError;
 
 /// Why a plugin could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +27,10 @@ pub enum LoadError {
     #[error("could not compile the component: {0}")]
     Compile(String),
     /// Compiling took more than the wall time that is allowed.
-    #[error("compiling it took longer than {}", seconds(.0))]
+    #[error("compiling it took longer than {}", quantity::duration_ms(u64::try_from(.0.as_millis()).unwrap_or(u64::MAX)))]
     TooSlow(Duration),
     /// Compiling took more than the bytes of memory that are allowed.
-    #[error("compiling it took more than {} of memory", failure::bytes(*.0))]
+    #[error("compiling it took more than {} of memory", quantity::bytes(*.0))]
     TooMuchMemory(u64),
     /// The compiler fell over the component.
     #[error("the compiler crashed on it ({0})")]
@@ -60,13 +62,5 @@ impl LoadError {
             LoadError::Link(_) => Some("rebuild the plugin against the WIT of this host, or update oxide"),
             LoadError::Read(_) | LoadError::Compiler(_) => None,
         }
-    }
-}
-
-/// A time as people write it.
-fn seconds(time: &Duration) -> String {
-    match time.subsec_millis() {
-        0 => format!("{} s", time.as_secs()),
-        _ => format!("{} ms", time.as_millis()),
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use oxide_core::{plugin::PluginDescription, protocol::LogStream};
+use oxide_core::{plugin::PluginDescription, protocol::LogStream, quantity};
 use tokio::{
     sync::{OnceCell, Semaphore},
     task::spawn_blocking,
@@ -28,7 +28,6 @@ use crate::{
     describe::DescribeError,
     engine::{Tier, new_engine},
     environment::LogSink,
-    failure,
     load_error::LoadError,
     plugin::Plugin,
     runtime::{PluginToLoad, RuntimeConfig, RuntimeError},
@@ -115,7 +114,7 @@ impl Loader {
         let size = bytes.len();
         let begin = Instant::now();
         let news =
-            format!("compiling plugin `{}` ({}), at its first use only\n", plugin.name, failure::bytes(size as u64));
+            format!("compiling plugin `{}` ({}), at its first use only\n", plugin.name, quantity::bytes(size as u64));
         let mut is_told = first_tier(size) == Tier::Quick;
         if is_told {
             tell(log, &news).await;

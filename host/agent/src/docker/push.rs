@@ -1,6 +1,7 @@
 //! Pushing an image: what the engine tells meanwhile, and what its words mean.
 
 use bollard::{Docker, auth::DockerCredentials, models::PushImageInfo};
+use oxide_core::quantity;
 use oxide_runtime::containers::{ContainerError, Credentials};
 
 use super::image_name::ImageName;
@@ -34,7 +35,7 @@ impl Progress {
 
     /// What was done, as a line of the log.
     pub(super) fn summary(&self, reference: &str) -> String {
-        let layers = |count: u32| if count == 1 { "1 layer".to_owned() } else { format!("{count} layers") };
+        let layers = |count: u32| quantity::how_many(count.into(), "layer");
         let digest = self.digest.as_deref().unwrap_or("?");
         format!("pushed {reference}: {}, {} were there; {digest}\n", layers(self.pushed), self.were_there)
     }

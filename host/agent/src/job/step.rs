@@ -223,12 +223,3 @@ async fn heard(stopped: oneshot::Receiver<()>) {
         std::future::pending::<()>().await;
     }
 }
-
-/// A time as people write it: `60 min`, `90 s`, `1500 ms`.
-pub(super) fn duration_in_words(millis: u64) -> String {
-    match millis {
-        _ if millis >= 60_000 && millis.is_multiple_of(60_000) => format!("{} min", millis / 60_000),
-        _ if millis.is_multiple_of(1000) => format!("{} s", millis / 1000),
-        _ => format!("{millis} ms"),
-    }
-}

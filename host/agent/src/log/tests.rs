@@ -121,13 +121,6 @@ async fn a_million_lines_arrive_in_order() {
     assert!(reports.iter().map(|report| report.number).eq(1..=reports.len() as u64));
 }
 
-#[test]
-fn sizes_read_well() {
-    assert_eq!(size_in_words(17), "17 bytes");
-    assert_eq!(size_in_words(256 << 20), "256 MiB");
-    assert_eq!(size_in_words(1536), "1.5 KiB");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// However a stream is cut into pieces and however two of them are mixed, the lines of each come out as they are.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use oxide_blobs::{ArtifactEntry, BlobError, Unpack};
+use oxide_core::quantity;
 use serde_json::json;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     command::logs,
     exit_code::Exit,
     failure::Failure,
-    local_engine, project, quantity,
+    local_engine, project,
     terminal::{Paint, Terminal, print, without_controls},
 };
 
@@ -75,12 +76,10 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArgument
                 };
                 let unpack = Unpack::into_directory(to).map_err(failed)?;
                 let artifact = blobs.download(&id, name, unpack).await.map_err(failed)?;
-                let word = if artifact.contents.files == 1 { "file" } else { "files" };
+                let files = quantity::how_many(artifact.contents.files, "file");
                 Ok(match json {
                     true => format!("{}\n", described(&artifact)),
-                    false => {
-                        format!("put {} {word} of `{name}` ({shown}) into {}\n", artifact.contents.files, to.display())
-                    }
+                    false => format!("put {files} of `{name}` ({shown}) into {}\n", to.display()),
                 })
             }
         }
@@ -96,10 +95,9 @@ fn lines(artifacts: &[ArtifactEntry], run: &str) -> String {
     let paint = Paint { colour: Terminal::stdout().colour };
     let line = |artifact: &ArtifactEntry| {
         let contents = &artifact.contents;
-        let word = if contents.files == 1 { "file" } else { "files" };
         let facts = format!(
-            "{} {word}  {}  by {}  expires {}",
-            contents.files,
+            "{}  {}  by {}  expires {}",
+            quantity::how_many(contents.files, "file"),
             quantity::bytes(contents.size),
             without_controls(&artifact.uploader.job),
             artifact.expires_at.to_rfc3339()

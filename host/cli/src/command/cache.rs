@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use oxide_blobs::{BlobError, UsedEntry};
-use oxide_core::{pipeline::parse_duration, time::Timestamp};
+use oxide_core::{pipeline::parse_duration, quantity, time::Timestamp};
 use serde_json::json;
 
 use crate::{
     blobs::{self, BlobsArguments},
     exit_code::Exit,
     failure::Failure,
-    git_facts, local_engine, project, quantity,
+    git_facts, local_engine, project,
     terminal::{Paint, Terminal, print, without_controls},
 };
 
@@ -105,10 +105,9 @@ fn lines(entries: &[UsedEntry]) -> String {
     let paint = Paint { colour: Terminal::stdout().colour };
     let line = |used: &UsedEntry| {
         let contents = &used.entry.contents;
-        let word = if contents.files == 1 { "file" } else { "files" };
         let facts = format!(
-            "{} {word}  {} ({} stored)  saved {}  used {}",
-            contents.files,
+            "{}  {} ({} stored)  saved {}  used {}",
+            quantity::how_many(contents.files, "file"),
             quantity::bytes(contents.size),
             quantity::bytes(contents.stored),
             used.entry.saved_at.to_rfc3339(),

@@ -6,6 +6,7 @@ use oxide_core::{
     grant::{Grants, SecretGrant},
     plan::{EnvironmentSpec, Plan, PlannedJob, PlannedStep},
     plugin::Capability,
+    quantity,
 };
 
 use crate::{
@@ -13,7 +14,6 @@ use crate::{
     failure::Failure,
     planning::{self, Choices},
     project::Project,
-    quantity,
     terminal::{Paint, Terminal, print, without_controls},
 };
 
@@ -85,7 +85,7 @@ fn line(step: &PlannedStep, paint: Paint) -> String {
         format!("may reach: {reach}"),
         format!(
             "at most {}, {}",
-            quantity::duration(step.limits.timeout_ms * 1000),
+            quantity::duration_ms(step.limits.timeout_ms),
             quantity::bytes(step.limits.memory_bytes)
         ),
     ];

@@ -7,13 +7,13 @@ use std::{
 
 use oxide_core::{
     plugin::{Field, PluginDescription},
+    quantity,
     wit::Type,
 };
 
 use crate::{
     exit_code::Exit,
     failure::Failure,
-    quantity,
     terminal::{Paint, Terminal, print},
 };
 

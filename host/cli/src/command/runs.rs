@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use oxide_core::{outcome::Status, time::Timestamp};
+use oxide_core::{outcome::Status, quantity, time::Timestamp};
 use oxide_store::RunRow;
 use serde_json::json;
 
 use crate::{
     exit_code::Exit,
     failure::Failure,
-    local_engine, project, quantity,
+    local_engine, project,
     terminal::{Paint, Terminal, print, without_controls},
 };
 
@@ -55,7 +55,7 @@ fn line(run: &RunRow, now: Timestamp, paint: Paint) -> String {
         _ => paint.cyan(&padded),
     };
     let id: String = run.id.to_string().chars().take(18).collect();
-    let took = duration_ms(run, now).map_or(String::new(), |millis| quantity::duration(millis * 1000));
+    let took = duration_ms(run, now).map_or(String::new(), |millis| quantity::measured_us(millis * 1000));
     let reason = run.reason.as_deref().map_or(String::new(), |reason| format!("  {reason}"));
     let name = format!("{}#{}", without_controls(&run.pipeline), run.number);
     let began = run.created_at.to_rfc3339();

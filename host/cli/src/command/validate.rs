@@ -2,7 +2,15 @@
 
 use std::path::PathBuf;
 
-use crate::{exit_code::Exit, failure::Failure, planning, project::Project, terminal::print};
+use oxide_core::quantity;
+
+use crate::{
+    exit_code::Exit,
+    failure::Failure,
+    planning,
+    project::Project,
+    terminal::{print, without_controls},
+};
 
 /// Arguments of `oxide validate`.
 #[derive(clap::Args)]
@@ -16,12 +24,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let project = Project::open(&arguments.path)?;
     let plan = planning::plan(&project, planning::Choices::default())?;
-    let steps: usize = plan.jobs.iter().map(|job| job.steps.len()).sum();
-    print(&format!(
-        "{} is valid: {} stages, {} jobs, {steps} steps\n",
-        project.file,
-        plan.stages.len(),
-        plan.jobs.len()
-    ))?;
+    let steps = plan.jobs.iter().map(|job| job.steps.len()).sum();
+    let counts = [(plan.stages.len(), "stage"), (plan.jobs.len(), "job"), (steps, "step")];
+    let counts = counts.map(|(count, what)| quantity::how_many(count as u64, what));
+    print(&format!("{} is valid: {}\n", without_controls(&project.file), counts.join(", ")))?;
     Ok(Exit::Success)
 }

@@ -8,14 +8,17 @@ use oxide_core::{
     limit::LimitKind,
     outcome::{Failure, FailureCause, Status},
     plan::{Plan, PlannedStep},
+    quantity,
     time::Timestamp,
 };
 
 use super::remarks;
-use crate::{
-    quantity,
-    terminal::{Paint, without_controls},
-};
+use crate::terminal::{Paint, without_controls};
+
+/// Why a run ends whose user pressed Ctrl-C.
+pub const CANCELLED_BY_PRESS: &str = "cancelled with Ctrl-C";
+/// What that user may do next.
+pub const PRESS_AGAIN: &str = "press again after a second to kill what still runs";
 
 /// Something to show for good.
 #[derive(Debug, PartialEq)]
@@ -93,7 +96,7 @@ impl<'plan> View<'plan> {
                 let line =
                     format!("{} {}", self.mark(*status), self.paint.bold(&without_controls(&self.plan.pipeline)));
                 let line = self.with_reason(line, *status, reason.as_deref());
-                vec![Shown::Line(format!("{line}  {}", self.paint.dim(&quantity::duration(duration_ms * 1000))))]
+                vec![Shown::Line(format!("{line}  {}", self.paint.dim(&quantity::measured_us(duration_ms * 1000))))]
             }
             _ => vec![],
         }
@@ -103,8 +106,8 @@ impl<'plan> View<'plan> {
     pub fn running(&self, now: Timestamp) -> Vec<String> {
         let line = |(&(job, step), &since): (&(JobIndex, StepIndex), &Timestamp)| {
             let lines = self.log_lines.get(&(job, step)).copied().unwrap_or(0);
-            let lines = if lines > 0 { format!(" · {lines} lines") } else { String::new() };
-            let time = quantity::duration(now.millis_since(since) * 1000);
+            let lines = if lines > 0 { format!(" · {}", quantity::how_many(lines, "line")) } else { String::new() };
+            let time = quantity::measured_us(now.millis_since(since) * 1000);
             format!("{} {}  {}", self.paint.cyan("●"), self.name(job, step), self.paint.dim(&format!("{time}{lines}")))
         };
         self.running.iter().map(line).collect()
@@ -117,9 +120,9 @@ impl<'plan> View<'plan> {
         if record.try_number == 0 {
             return vec![Shown::Line(self.with_reason(line, record.status, record.reason.as_deref()))];
         }
-        let mut facts = vec![quantity::duration(record.usage.wall_us), used(record)];
+        let mut facts = vec![quantity::measured_us(record.usage.wall_us), used(record)];
         if lines > 0 {
-            facts.push(if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") });
+            facts.push(quantity::how_many(lines, "line"));
         }
         if record.try_number > 1 {
             facts.push(format!("try {}", record.try_number));

@@ -4,6 +4,7 @@ use super::{RunAction, RunMachine, Stop, Turn, job::AttemptEnd};
 use crate::{
     id::{JobIndex, StageIndex},
     outcome::Status,
+    quantity,
     time::Timestamp,
 };
 
@@ -15,12 +16,17 @@ impl RunMachine {
     pub(super) fn check_deadlines(&mut self, turn: &mut Turn) {
         let plan = self.plan.clone();
         if passed(turn.now, self.state.started_at, plan.timeout_ms) {
-            self.stop_run(turn, Status::Timeout, &format!("the run took longer than {}", in_words(plan.timeout_ms)));
+            self.stop_run(
+                turn,
+                Status::Timeout,
+                &format!("the run took longer than {}", quantity::duration_ms(plan.timeout_ms)),
+            );
         }
         for (position, stage) in plan.stages.iter().enumerate() {
             let state = &self.state.stages[position];
             if !state.status.is_final() && passed(turn.now, state.started_at, stage.timeout_ms) {
-                let reason = format!("stage `{}` took longer than {}", stage.name, in_words(stage.timeout_ms));
+                let reason =
+                    format!("stage `{}` took longer than {}", stage.name, quantity::duration_ms(stage.timeout_ms));
                 self.stop_stage(turn, StageIndex(position as u32), Status::Timeout, &reason);
             }
         }
@@ -38,11 +44,13 @@ impl RunMachine {
         let timeout_ms = self.plan.job(job).timeout_ms;
         match state.stop.clone() {
             Some(stop) if passed(turn.now, Some(stop.at), STOP_GRACE_MS) => {
-                let reason = format!("{} (the agent did not stop within {})", stop.reason, in_words(STOP_GRACE_MS));
+                let reason =
+                    format!("{} (the agent did not stop within {})", stop.reason, quantity::duration_ms(STOP_GRACE_MS));
                 self.end_attempt(turn, job, AttemptEnd { status: stop.status, reason: Some(reason), failure: None });
             }
             None if passed(turn.now, state.started_at, timeout_ms) => {
-                let reason = format!("job `{}` took longer than {}", self.plan.job(job).name, in_words(timeout_ms));
+                let reason =
+                    format!("job `{}` took longer than {}", self.plan.job(job).name, quantity::duration_ms(timeout_ms));
                 self.stop_attempt(turn, job, Status::Timeout, &reason);
             }
             _ => {}
@@ -64,14 +72,4 @@ impl RunMachine {
 
 fn passed(now: Timestamp, start: Option<Timestamp>, millis: u64) -> bool {
     start.is_some_and(|start| now >= start.plus_millis(millis))
-}
-
-/// A duration as it would be written in a pipeline: `60 min`, `90 s`, `1500 ms`.
-fn in_words(millis: u64) -> String {
-    match millis {
-        0 => "0 s".to_owned(),
-        _ if millis.is_multiple_of(60_000) => format!("{} min", millis / 60_000),
-        _ if millis.is_multiple_of(1_000) => format!("{} s", millis / 1_000),
-        _ => format!("{millis} ms"),
-    }
 }

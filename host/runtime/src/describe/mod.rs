@@ -9,6 +9,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use oxide_core::{
     plugin::{Capability, Field, Import, PluginDescription},
+    quantity::hexadecimal,
     wit::Type,
 };
 use serde::{Deserialize, Serialize};
@@ -134,14 +135,7 @@ pub fn describe(bytes: &[u8]) -> Result<PluginDescription, DescribeError> {
 
 /// The digest of a component: `sha256:` and 64 hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
-    let mut text = String::with_capacity(71);
-    text.push_str("sha256:");
-    for byte in Sha256::digest(bytes) {
-        write!(text, "{byte:02x}").expect("writing to a string does not fail");
-    }
-    text
+    format!("sha256:{}", hexadecimal(&Sha256::digest(bytes)))
 }
 
 fn check_is_component(bytes: &[u8]) -> Result<(), DescribeError> {

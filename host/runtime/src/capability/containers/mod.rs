@@ -12,7 +12,7 @@ use std::{
 };
 
 use cap_std::fs::Dir;
-use oxide_core::{grant::Trust, protocol::LogStream, secret::Placeholders};
+use oxide_core::{grant::Trust, protocol::LogStream, quantity, secret::Placeholders};
 use tokio::sync::mpsc;
 use wasmtime::component::Resource;
 
@@ -114,13 +114,7 @@ fn prepare(root: &Dir, context: &str, dockerfile: &str) -> Result<Prepared, Capa
 }
 
 fn sent(packed: &Packed) -> String {
-    let size = match packed.bytes {
-        bytes @ 0..1024 => format!("{bytes} bytes"),
-        bytes @ 1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        bytes => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    };
-    let files = if packed.files == 1 { "1 file".to_owned() } else { format!("{} files", packed.files) };
-    format!("build context: {files}, {size}\n")
+    format!("build context: {}, {}\n", quantity::how_many(packed.files, "file"), quantity::bytes(packed.bytes))
 }
 
 impl State {
