@@ -50,12 +50,6 @@ impl BlobError {
 
     /// The error with its causes on one line.
     pub fn in_one_line(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
+        oxide_core::cause::in_one_line(self)
     }
 }

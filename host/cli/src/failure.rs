@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use oxide_core::cause;
+
 use crate::{
     exit_code::Exit,
     terminal::{Paint, Terminal},
@@ -26,6 +28,12 @@ impl Failure {
     /// Something around the pipeline is in the way.
     pub fn trouble(message: impl Into<String>) -> Self {
         Failure { exit: Exit::Trouble, message: message.into(), causes: vec![], hints: vec![], details: String::new() }
+    }
+
+    /// Something is in the way, and the error says in its own words what.
+    pub fn of(error: &dyn Error) -> Self {
+        let mut texts = cause::chain(error).into_iter();
+        Failure { message: texts.next().unwrap_or_default(), causes: texts.collect(), ..Failure::trouble("") }
     }
 
     /// The command line cannot be used.
@@ -53,11 +61,7 @@ impl Failure {
 
     /// Adds an error and what led to it.
     pub fn because(mut self, error: &dyn Error) -> Self {
-        let mut next = Some(error);
-        while let Some(cause) = next {
-            self.causes.push(cause.to_string());
-            next = cause.source();
-        }
+        self.causes.extend(cause::chain(error));
         self
     }
 

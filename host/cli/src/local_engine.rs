@@ -135,11 +135,9 @@ fn in_the_way(data: &Path) -> String {
 
 async fn open(data: &Path) -> Result<Store, Failure> {
     let file: PathBuf = data.join("oxide.db");
-    Store::open(&file).await.map_err(|error| {
-        Failure::trouble(format!("could not open the database `{}`", file.display()))
-            .because(&error)
-            .hint("name another data directory with `--data-dir DIR`")
-    })
+    Store::open(&file)
+        .await
+        .map_err(|error| Failure::of(&error).hint("name another data directory with `--data-dir DIR`"))
 }
 
 /// Removes what dead processes left, then writes down that their runs were interrupted.

@@ -1,0 +1,1 @@
+mkdir -p "$OXIDE_DATA_DIR/oxide.db"
