@@ -7,11 +7,11 @@ use std::{
 };
 
 use oxide_core::{
-    id::{AttemptId, JobIndex},
+    id::{AttemptId, JobIndex, StageIndex},
     outcome::Status,
     plan::Plan,
 };
-use oxide_store::{RunRow, StepRow, Store, StoreError};
+use oxide_store::{RunRow, StageRow, StepRow, Store, StoreError};
 
 use crate::{
     exit_code::Exit,
@@ -68,7 +68,14 @@ async fn print(arguments: &Arguments, store: &Store) -> Result<Exit, Failure> {
     let text = LogText { indent, paint, times: arguments.times };
     let mut out = BufWriter::new(stdout());
     let mut found = arguments.step.is_none();
-    for job in store.jobs(run.id).await.map_err(unreadable)?.iter().filter(|job| jobs.contains(&job.job)) {
+    let job_rows = store.jobs(run.id).await.map_err(unreadable)?;
+    // A stage of which no job began is told once, with its own state and reason; the others are told by their jobs.
+    let mut untold: BTreeMap<StageIndex, StageRow> =
+        store.stages(run.id).await.map_err(unreadable)?.into_iter().map(|row| (row.stage, row)).collect();
+    untold.retain(|_, row| row.state.status.is_final());
+    job_rows.iter().filter(|job| job.state.attempt > 0).for_each(|job| drop(untold.remove(&plan.job(job.job).stage)));
+    let never_began: BTreeSet<StageIndex> = untold.keys().copied().collect();
+    for job in job_rows.iter().filter(|job| jobs.contains(&job.job)) {
         let planned = plan.job(job.job);
         let rows = steps.remove(&job.job).unwrap_or_default();
         for row in &rows {
@@ -89,8 +96,18 @@ async fn print(arguments: &Arguments, store: &Store) -> Result<Exit, Failure> {
             let attempt = AttemptId { run: run.id, ..row.attempt };
             text.write(store, attempt, row.step, &mut out).await?;
             if let (Some(failure), false) = (failure_of(row), arguments.plain) {
-                writeln!(out, "  {}", paint.red(&failure.message)).map_err(unwritable)?;
+                writeln!(out, "  {}", paint.red(&without_controls(&failure.message))).map_err(unwritable)?;
+                if let Some(hint) = &failure.hint {
+                    writeln!(out, "  {} {}", paint.cyan("hint:"), without_controls(hint)).map_err(unwritable)?;
+                }
             }
+        }
+        if never_began.contains(&planned.stage) {
+            let stage = untold.remove(&planned.stage).filter(|_| !arguments.plain && arguments.step.is_none());
+            if let Some(StageRow { name, state, .. }) = stage {
+                writeln!(out, "{}", ending(&name, state.status, state.reason.as_deref(), paint)).map_err(unwritable)?;
+            }
+            continue;
         }
         // A failure of a step has just said it.
         let is_told = job.state.status == Status::Success || rows.iter().any(|row| failure_of(row).is_some());

@@ -118,7 +118,12 @@ impl<'plan> View<'plan> {
         let lines = self.log_lines.remove(&(job, step)).unwrap_or(0);
         let line = format!("{} {}", self.mark(record.status), self.name(job, step));
         if record.try_number == 0 {
-            return vec![Shown::Line(self.with_reason(line, record.status, record.reason.as_deref()))];
+            let mut shown = vec![Shown::Line(self.with_reason(line, record.status, record.reason.as_deref()))];
+            // It failed before it began: its `if` could not be evaluated.
+            let failure = record.failure.iter();
+            let lines = failure.flat_map(|it| self.failure(it, &self.plan.job(job).steps[step.index()]));
+            shown.extend(lines.map(Shown::Line));
+            return shown;
         }
         let mut facts = vec![quantity::measured_us(record.usage.wall_us), used(record)];
         if lines > 0 {

@@ -64,7 +64,7 @@ impl RunMachine {
         match (self.decide)(condition, &facts) {
             Ok(true) => Verdict::Run,
             Ok(false) => Verdict::ConditionFalse(format!("its condition is false: `{}`", condition.expression)),
-            Err(error) => Verdict::Broken(format!("its condition `{}` has no value: {error}", condition.expression)),
+            Err(error) => Verdict::Broken(format!("its condition could not be evaluated: {error}")),
         }
     }
 

@@ -68,7 +68,7 @@ fn conditions_see_how_things_went() {
     run.complete(test, Status::Failure);
     assert_eq!(run.queue.len(), 2, "notify and cleanup");
     assert_eq!(run.stage(3), (Status::Skipped, "stage `test` failed"), "`if: true` still means success");
-    assert_eq!(run.stage(4), (Status::Failure, "its condition `always(` has no value: unknown name `always(`"));
+    assert_eq!(run.stage(4), (Status::Failure, "its condition could not be evaluated: unknown name `always(`"));
 }
 
 #[test]

@@ -1,0 +1,1 @@
+"$OXIDE_PROGRAM" run . > /dev/null || true
