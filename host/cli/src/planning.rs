@@ -17,7 +17,12 @@ use oxide_core::{
 use oxide_registry::Catalog;
 use serde_json::{Map, Value as Json};
 
-use crate::{failure::Failure, git_facts, project::Project, terminal::Terminal};
+use crate::{
+    failure::Failure,
+    git_facts::{self, Refused},
+    project::Project,
+    terminal::Terminal,
+};
 
 /// What the user chose about the run on the command line.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -79,12 +84,21 @@ fn context(directory: &Path, choices: &Choices) -> Result<JobContext, Failure> {
         TrustChoice::Fork => Trust::Fork,
     };
     Ok(JobContext {
-        git: git_facts::read(directory),
+        git: git_facts::read(directory).map_err(refused_by_git)?,
         trigger,
         inputs: given,
         trust,
         project: git_facts::project(directory),
     })
+}
+
+/// Git does not let its repository be read, and so nobody knows which commit is meant.
+fn refused_by_git(refused: Refused) -> Failure {
+    let failure = Failure::of(&refused);
+    match &refused.command {
+        Some(command) => failure.hint(format!("if you trust it: `{command}`")),
+        None => failure.hint("`git status` there says more"),
+    }
 }
 
 /// What a plugin is and whether it is built in, or why it cannot be used.

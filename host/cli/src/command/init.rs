@@ -61,6 +61,13 @@ fn next_steps(directory: &Path) -> String {
     let facts = git_facts::read(directory);
     let directory = quoted(&directory.to_string_lossy());
     let run = format!("oxide run {directory}");
+    let facts = match facts {
+        Ok(facts) => facts,
+        Err(refused) => {
+            let trust = refused.command.as_deref().unwrap_or("git status");
+            return format!("next, because {refused}: {trust}\nthen: {run}\n");
+        }
+    };
     if facts.contains_key("sha") {
         return format!("next: {run}\n");
     }
