@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Dependency, JobContext, Plan, PlannedStage, RetryPolicy,
-    expressions::{Known, Roots, StepFacts},
+    expressions::{Known, Roots, StageFacts},
     graph, inputs, jobs, matrix,
     plugins::{Plugins, Resolve},
     services,
@@ -67,8 +67,8 @@ struct Planner<'a> {
     pipeline: &'a Pipeline,
     context: &'a JobContext,
     plugins: Plugins<'a>,
-    /// What later stages can read of the stages so far: outputs by step id.
-    outputs: BTreeMap<&'a str, StepFacts>,
+    /// What later stages can read of the stages so far.
+    outputs: BTreeMap<&'a str, StageFacts>,
     errors: Vec<Diagnostic>,
     plan: Plan,
     positions: BTreeMap<&'a str, StageIndex>,
@@ -105,7 +105,7 @@ impl<'a> Planner<'a> {
         services::check(&stage.services, &known, &mut self.errors);
         let StageSteps { steps, outputs, needs_environment } =
             step::plan_all(stage, timeout_ms, self.pipeline.forks, known, &mut self.plugins, &mut self.errors);
-        self.outputs.insert(&stage.name, outputs);
+        self.outputs.insert(&stage.name, StageFacts { steps: outputs, jobs: cells.len() });
 
         let stage_jobs = jobs::JobsOfStage {
             stage,
@@ -144,7 +144,7 @@ impl<'a> Planner<'a> {
 
     /// The stages that expressions of this stage can name: those that it depends on, directly or not. An optional one
     /// that does not exist is known, without outputs: asking for it gives null.
-    fn known_stages(&self, stage: &'a Stage) -> BTreeMap<&'a str, Option<StepFacts>> {
+    fn known_stages(&self, stage: &'a Stage) -> BTreeMap<&'a str, Option<StageFacts>> {
         let mut known = BTreeMap::new();
         let mut open: Vec<&Stage> = vec![stage];
         while let Some(next) = open.pop() {

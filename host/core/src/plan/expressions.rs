@@ -14,6 +14,14 @@ use crate::{
 /// The outputs of steps by id, names in snake_case; none if they are not known.
 pub(super) type StepFacts = BTreeMap<String, Option<BTreeSet<String>>>;
 
+/// What other stages can read of a stage.
+#[derive(Clone, Debug)]
+pub(super) struct StageFacts {
+    pub steps: StepFacts,
+    /// How many jobs it has. Several have outputs each, and none of them is that of the stage.
+    pub jobs: usize,
+}
+
 /// Which variables a place can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Roots {
@@ -53,7 +61,7 @@ pub(super) struct Known<'a> {
     pub context: &'a JobContext,
     pub cells: &'a [Cell],
     /// The stages that this one depends on; none for an optional one that does not exist.
-    pub stages: &'a BTreeMap<&'a str, Option<StepFacts>>,
+    pub stages: &'a BTreeMap<&'a str, Option<StageFacts>>,
     pub all_stages: BTreeSet<&'a str>,
     pub env: BTreeSet<&'a str>,
     /// The steps so far.
@@ -125,6 +133,9 @@ impl Known<'_> {
             let message = format!("`{root}` is not known here, in `{}`", reference.shown());
             return Err(Diagnostic::at(span, message).hint(format!("known here are {}", roots.names().join(", "))));
         }
+        if let ["stages", name, "outputs", ..] = path.as_slice() {
+            self.refuse_outputs_of_several_jobs(name, span)?;
+        }
         // `has(a.b)` asks whether there is one.
         if reference.is_test {
             return Ok(());
@@ -170,6 +181,19 @@ impl Known<'_> {
         }
     }
 
+    /// Which of several jobs ends last is chance, so none of them speaks for the stage.
+    fn refuse_outputs_of_several_jobs(&self, name: &str, span: Span) -> Result<(), Diagnostic> {
+        match self.stages.get(name) {
+            Some(Some(StageFacts { jobs, .. })) if *jobs > 1 => {
+                let message = format!("stage `{name}` has {jobs} jobs, and each of them has outputs of its own");
+                Err(Diagnostic::at(span, message).hint(
+                    "make the value in a stage without a matrix, or keep it in an artifact with the cell in its name",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn stage(&self, name: &str, below: &[&str], span: Span) -> Result<(), Diagnostic> {
         let Some(facts) = self.stages.get(name) else {
             if self.all_stages.contains(name) {
@@ -179,7 +203,7 @@ impl Known<'_> {
             return one_of(name, self.stages.keys().copied(), "stage", span);
         };
         let shown = format!("stages.{name}");
-        let Some(steps) = facts else { return Ok(()) };
+        let Some(StageFacts { steps, .. }) = facts else { return Ok(()) };
         match below {
             ["outputs", id, output @ ..] => {
                 one_of(id, steps.keys().map(String::as_str), &format!("step of stage `{name}` with the id"), span)?;

@@ -420,6 +420,26 @@ fn other_stages_are_visible_when_they_are_depended_on() {
 }
 
 #[test]
+fn outputs_of_a_stage_of_several_jobs_cannot_be_read() {
+    let text = |cells: &str, expression: &str| {
+        format!(
+            "stages:
+  one: {{ matrix: {{ os: {cells} }}, steps: [{{ id: src, uses: oxide/checkout@1 }}] }}
+  two: {{ depends_on: one, if: \"{expression}\", steps: [{{ uses: oxide/checkout@1 }}] }}
+"
+        )
+    };
+    plan(&text("[a]", "stages.one.outputs.src.commit == 'a'"));
+    plan(&text("[a, b]", "stages.one.status == 'success'"));
+    for expression in
+        ["stages.one.outputs.src.commit == 'a'", "has(stages.one.outputs.src)", "size(stages['one'].outputs) > 0"]
+    {
+        let error = mistakes(&text("[a, b]", expression));
+        assert!(error.contains("stage `one` has 2 jobs, and each of them has outputs of its own"), "{error}");
+    }
+}
+
+#[test]
 fn steps_side_by_side_do_not_see_each_other() {
     let error = of_steps(
         "      - parallel: [{ id: a, run: x }, { run: 'echo ${{ steps.a.status }}' }]\n      - run: echo ${{ steps.a.status }}\n",

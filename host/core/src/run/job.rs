@@ -65,7 +65,8 @@ impl RunMachine {
             return;
         }
         let stage = self.plan.job(job).stage;
-        if !outcome.outputs.is_empty() {
+        // Which of several jobs should speak for the stage? The plan refuses to ask, so none does.
+        if !outcome.outputs.is_empty() && self.plan.stage(stage).jobs.len() == 1 {
             self.state.stages[stage.index()].outputs.extend(outcome.outputs.clone());
             turn.push(RunAction::StageChanged(stage));
         }

@@ -51,7 +51,7 @@ pub struct StageState {
     pub ended_at: Option<Timestamp>,
     /// No more of its jobs begin, and those that run are to end.
     pub stop: Option<Stop>,
-    /// Outputs by step id. Where several jobs of a matrix have the same step, the job that ended last wins.
+    /// Outputs by step id. A stage of several jobs has none: each of its steps has outputs for each job.
     pub outputs: Map<String, Json>,
 }
 

@@ -308,15 +308,16 @@ fn a_stage_without_jobs_is_skipped_and_a_run_without_stages_succeeds() {
 }
 
 #[test]
-fn the_job_that_ends_last_gives_the_outputs_that_other_stages_see() {
-    let mut run = Driver::new(plan(vec![(stage("test", &[]), 2), (stage("next", &[0]), 1)]));
-    for version in [1, 2] {
+fn a_stage_of_one_job_has_its_outputs_and_one_of_several_has_none() {
+    let mut run =
+        Driver::new(plan(vec![(stage("several", &[]), 2), (stage("one", &[]), 1), (stage("next", &[0, 1]), 1)]));
+    for version in [1, 2, 3] {
         let (job, attempt) = run.take();
         let mut outcome = outcome(Status::Success);
         outcome.outputs.insert("build".into(), serde_json::json!({ "version": version }));
         run.apply(RunEvent::AttemptCompleted { job, attempt, outcome });
     }
     let stages = run.machine.state().ended_stages(run.machine.plan());
-    assert_eq!(stages["test"]["outputs"]["build"]["version"], 2);
-    assert_eq!(stages["test"]["status"], "success");
+    assert_eq!(stages["several"], serde_json::json!({ "status": "success", "result": "success", "outputs": {} }));
+    assert_eq!(stages["one"]["outputs"]["build"]["version"], 3);
 }
