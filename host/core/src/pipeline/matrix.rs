@@ -37,6 +37,7 @@ pub struct MatrixAxis {
 impl Matrix {
     pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<Matrix> {
         let entries = reader.entries(node, "a matrix")?;
+        let errors_before = reader.errors.len();
         let mut matrix = Matrix {
             axes: Vec::new(),
             include: Vec::new(),
@@ -68,7 +69,11 @@ impl Matrix {
                 reader.error(error.did_you_mean(name, names));
             }
         }
-        if matrix.axes.is_empty() && matrix.include.is_empty() {
+        // Values that could not be read have been told.
+        let settings = ["exclude", "fail_fast", "max_parallel", "fail-fast", "max-parallel"];
+        let has_values = entries.iter().any(|(key, _)| !key.as_text().is_some_and(|name| settings.contains(&name)));
+        let was_told = has_values && reader.errors.len() > errors_before;
+        if matrix.axes.is_empty() && matrix.include.is_empty() && !was_told {
             let error = Diagnostic::at(node.span, "the matrix has no values");
             reader.error(error.hint("write an axis, such as `matrix: { rust: [\"1.94\", \"1.95\"] }`"));
         }
