@@ -33,8 +33,8 @@ pub(super) enum Roots {
     BeforeSteps,
     /// `env` of services: what is known before the steps, and secrets.
     OfServices,
-    /// `if` of a step: everything but secrets, which tell nothing.
-    InConditions,
+    /// `if` of a step, shell and directory of a script: everything but secrets, which tell nothing and are shown.
+    WithoutSecrets,
     /// Everything.
     InSteps,
 }
@@ -46,13 +46,13 @@ impl Roots {
             Roots::AtPlanning => &["git", "trigger", "inputs", "matrix"],
             Roots::BeforeSteps => &["git", "trigger", "inputs", "matrix", "env", "stages"],
             Roots::OfServices => &["git", "trigger", "inputs", "matrix", "env", "stages", "secrets"],
-            Roots::InConditions => &["git", "trigger", "inputs", "matrix", "env", "steps", "stages"],
+            Roots::WithoutSecrets => &["git", "trigger", "inputs", "matrix", "env", "steps", "stages"],
             Roots::InSteps => &Scope::ROOTS,
         }
     }
 
     fn has_files(self) -> bool {
-        matches!(self, Roots::InSteps | Roots::InConditions)
+        matches!(self, Roots::InSteps | Roots::WithoutSecrets)
     }
 }
 

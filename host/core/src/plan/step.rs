@@ -209,12 +209,14 @@ impl StepPlanner<'_, '_, '_> {
         with_own.env.extend(own);
         let errors = &mut *self.errors;
         if let Some(condition) = &step.condition {
-            with_own.check(&condition.expression, condition.span, Roots::InConditions, errors);
+            with_own.check(&condition.expression, condition.span, Roots::WithoutSecrets, errors);
         }
         for (_, value) in step.env.iter().chain(&call.lifted) {
             with_own.check_node(value, Roots::InSteps, errors);
         }
-        with_own.check_node(&call.with, Roots::InSteps, errors);
+        // Of a script these are shell and directory, which are shown and need no secret.
+        let roots = if matches!(step.action, Action::Run { .. }) { Roots::WithoutSecrets } else { Roots::InSteps };
+        with_own.check_node(&call.with, roots, errors);
         if let Some(name) = &step.name {
             with_own.check_node(name, Roots::AtPlanning, errors);
         }
