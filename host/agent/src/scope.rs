@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use oxide_core::{
     diagnostic::Diagnostic,
-    expression::{self, Scope, StatusFacts, value_as_text},
+    expression::{self, Scope, StatusFacts, script, value_as_text},
     job::{JobProgress, Standing},
     outcome::{Failure, FailureCause},
     plan::{Condition, JobContext},
@@ -87,7 +87,7 @@ impl Facts {
             let text = self.look(&variables, moment, |scope| {
                 expression::interpolate(node, scope).and_then(|node| expression::as_text(&node))
             });
-            variables.set(name, text.map_err(|error| failure(&format!("the environment variable `{name}`"), error))?);
+            variables.set(name, text.map_err(|error| failure(&what_was_written(name, node), error))?);
         }
         Ok(variables)
     }
@@ -129,6 +129,14 @@ impl Facts {
             status: moment.status,
             hash_files: &hash,
         })
+    }
+}
+
+/// A variable as the user knows it: by its name, or, if it holds an expression of a script, as that expression.
+fn what_was_written(name: &str, node: &Node) -> String {
+    match node.as_text() {
+        Some(expression) if script::is_of_expression(name) => format!("`{expression}`"),
+        _ => format!("the environment variable `{name}`"),
     }
 }
 

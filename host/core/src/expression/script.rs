@@ -8,6 +8,14 @@
 use super::template::{Part, expression_at};
 use crate::{diagnostic::Diagnostic, yaml::Span};
 
+/// What the names of the variables begin with.
+const VARIABLE: &str = "OXIDE_EXPR_";
+
+/// Does a variable of this name hold the value of an expression in a script? Nobody wrote that name.
+pub fn is_of_expression(variable: &str) -> bool {
+    variable.starts_with(VARIABLE)
+}
+
 /// A script without expressions, and the variables that it needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lifted {
@@ -417,7 +425,7 @@ impl<'a> Lifter<'a> {
         if let Some((name, _)) = self.variables.iter().find(|(_, known)| known == expression) {
             return name.clone();
         }
-        let name = format!("OXIDE_EXPR_{}", self.variables.len() + 1);
+        let name = format!("{VARIABLE}{}", self.variables.len() + 1);
         self.variables.push((name.clone(), expression.to_owned()));
         name
     }
