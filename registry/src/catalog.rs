@@ -63,6 +63,14 @@ pub enum ResolveError {
         /// All of them, separated by commas.
         all: String,
     },
+    /// It names no plugin as plugins are named here, but its last word is that of a built-in one.
+    #[error("`{reference}` is not the name of a plugin (did you mean `{suggestion}`?)")]
+    Foreign {
+        /// As it was written.
+        reference: String,
+        /// The built-in plugin.
+        suggestion: String,
+    },
     /// It is in a registry.
     #[error(
         "`{reference}` is in a registry, and this version of oxide cannot pull from registries yet: put the component \
@@ -155,7 +163,8 @@ impl Catalog {
     /// See [`ResolveError`].
     pub fn resolve(&self, reference: &str) -> Result<ResolvedPlugin, ResolveError> {
         let reference = reference.trim();
-        let (digest, bytes, built_in) = match Reference::parse(reference)? {
+        let parsed = Reference::parse(reference).map_err(|error| foreign(&error).unwrap_or(error.into()))?;
+        let (digest, bytes, built_in) = match parsed {
             Reference::BuiltIn { name, major } => {
                 let plugin = find_built_in(reference, &name, major)?;
                 (plugin.digest.to_owned(), Cow::Borrowed(plugin.bytes), true)
@@ -229,6 +238,15 @@ fn find_built_in(reference: &str, name: &str, major: Option<u32>) -> Result<&'st
         suggestion: suggestion.map(BuiltIn::reference),
         all: BUILT_IN.iter().map(BuiltIn::reference).collect::<Vec<_>>().join(", "),
     })
+}
+
+/// Other systems name the same things in their own way: `somebody/checkout@v4`.
+fn foreign(error: &ReferenceError) -> Option<ResolveError> {
+    let ReferenceError::Unknown(reference) = error else { return None };
+    let path = reference.split('@').next().unwrap_or(reference);
+    let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    let meant = BUILT_IN.iter().find(|plugin| plugin.name == name)?;
+    Some(ResolveError::Foreign { reference: reference.clone(), suggestion: meant.reference() })
 }
 
 fn did_you_mean(suggestion: &Option<String>) -> String {

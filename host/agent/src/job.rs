@@ -17,7 +17,7 @@ use oxide_core::{
     outcome::{Failure, FailureCause},
     protocol::{Cancellation, Complete, JobOutcome, Lease, OrchestratorLink, StepChange, StepChangeKind},
     quantity::duration_ms,
-    secret::{Masker, Placeholders, Secrets},
+    secret::{Masker, Placeholders, Secrets, how_to_set},
 };
 use oxide_registry::Catalog;
 use oxide_runtime::{Runtime, containers::ContainerEngine};
@@ -67,7 +67,10 @@ impl Tools {
     ) -> Result<Placeholders, Failure> {
         let granted = granted.map(|(name, grant)| match self.secrets.get(name) {
             Some(value) => Ok((name.clone(), value.clone(), grant == SecretGrant::Reveal)),
-            None => Err(Failure::new(FailureCause::Environment, format!("the secret `{name}` is not set"))),
+            None => {
+                let failure = Failure::new(FailureCause::Environment, format!("the secret `{name}` is not set"));
+                Err(failure.with_hint(how_to_set(name)))
+            }
         });
         let granted: Vec<_> = granted.collect::<Result<_, _>>()?;
         Ok(Placeholders::new(granted, || uuid::Uuid::new_v4().as_u128()))

@@ -9,7 +9,7 @@ use std::{
 
 use oxide_core::{
     plan::Plan,
-    secret::{SecretValue, Secrets, is_secret_name},
+    secret::{SecretValue, Secrets, how_to_set, is_secret_name},
 };
 
 use crate::failure::Failure;
@@ -55,9 +55,7 @@ pub fn find(sources: &Sources, plan: &Plan, project: &Path) -> Result<Secrets, F
         [first, ..] => {
             let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
             let (word, verb) = if missing.len() == 1 { ("secret", "is") } else { ("secrets", "are") };
-            Err(Failure::usage(format!("the {word} {} {verb} not set", names.join(", "))).hint(format!(
-                "set the environment variable {first}, add a line `{first}=…` to `.env`, or write `--secret {first}=…`"
-            )))
+            Err(Failure::usage(format!("the {word} {} {verb} not set", names.join(", "))).hint(how_to_set(first)))
         }
     }
 }

@@ -63,6 +63,15 @@ fn a_registry_reference_says_that_it_cannot_be_pulled_yet() {
 }
 
 #[test]
+fn a_plugin_with_the_name_that_another_system_gives_it_is_told_ours() {
+    let (_folder, catalog) = project();
+    let told = |reference: &str| catalog.resolve(reference).err().unwrap().to_string();
+    assert!(told("acme/checkout@v4").contains("did you mean `oxide/checkout@1`?"), "{}", told("acme/checkout@v4"));
+    assert!(told("checkout").contains("did you mean `oxide/checkout@1`?"));
+    assert!(told("acme/other@v4").contains("write `oxide/NAME@MAJOR`"));
+}
+
+#[test]
 fn a_folder_uses_its_plugin_wasm_and_a_file_itself() {
     let (folder, catalog) = project();
     std::fs::create_dir(folder.path().join("lint")).unwrap();

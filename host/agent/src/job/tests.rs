@@ -398,7 +398,9 @@ async fn a_secret_reaches_the_command_and_nothing_else() {
     shop.run(lease(vec![step, not_granted, unknown])).await;
     assert_eq!(shop.text(0), ["it is key: ***", "a2V5OiB***g==", "***"]);
     assert_eq!(shop.statuses(), [(0, Status::Success), (1, Status::Success), (2, Status::Failure)]);
-    assert_eq!(shop.outcome().failure.unwrap().message, "the secret `NOPE` is not set");
+    let failure = shop.outcome().failure.unwrap();
+    assert_eq!(failure.message, "the secret `NOPE` is not set");
+    assert!(failure.hint.unwrap().contains("write `--secret NOPE=…`"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

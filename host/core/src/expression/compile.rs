@@ -87,6 +87,11 @@ fn check_size(expression: &str, span: Span) -> Result<(), Diagnostic> {
 fn unreadable(expression: &str, reason: &str, span: Span) -> Diagnostic {
     let reason = reason.trim_start_matches("Syntax error: ");
     let reason = reason.split(" expecting {").next().unwrap_or(reason);
+    if reason.contains("<EOF>") {
+        let message = format!("the expression `{}` is not finished", shortened(expression));
+        let last = expression.split_whitespace().next_back().unwrap_or(expression);
+        return Diagnostic::at(span, message).hint(format!("it ends behind `{}`: write what follows", shortened(last)));
+    }
     let diagnostic = Diagnostic::at(span, format!("the expression `{}` is not right: {reason}", shortened(expression)));
     let lone_equals = expression.replace("==", "").replace("!=", "").replace("<=", "").replace(">=", "").contains('=');
     if lone_equals {

@@ -116,7 +116,7 @@ fn mistakes_name_the_nearest_known_name() {
     );
     assert!(world.error("1 / 0").contains("divides by zero"));
     assert!(world.error("git.branch = 'main'").contains("equality is written `==`"));
-    assert!(world.error("a && ").contains("is not right"));
+    assert!(world.error("git.sha && ").contains("is not finished"));
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::reader::Reader;
+use super::reader::{Reader, found};
 use crate::{
     diagnostic::Diagnostic,
     grant::{Grants, SecretGrant},
     plugin::Capability,
     secret::is_secret_name,
-    yaml::{Content, Node, Span},
+    yaml::{Content, Node, Span, is_null},
 };
 
 /// `grants:` as it was written.
@@ -81,8 +81,7 @@ impl GrantList {
 /// `secrets:` of `grants:`: names, or mappings with a name and `reveal`.
 fn secrets(node: &Node, reader: &mut Reader) -> BTreeMap<String, SecretGrant> {
     let mut secrets = BTreeMap::new();
-    let Some(items) = reader.list(node, "the grant `secrets`") else { return secrets };
-    for item in items {
+    for item in list_of_names(node, "the grant `secrets`", reader) {
         let (name, grant) = match &item.content {
             Content::Map(_) => {
                 let Some(fields) = reader.fields(item, "a granted secret", &["name", "reveal"]) else { continue };
@@ -104,8 +103,19 @@ fn secrets(node: &Node, reader: &mut Reader) -> BTreeMap<String, SecretGrant> {
 
 /// `secrets:` of a step: a list of names.
 pub(super) fn secret_names(node: &Node, reader: &mut Reader) -> Vec<String> {
-    let items = reader.list(node, "`secrets`").unwrap_or_default();
-    items.iter().filter_map(|item| secret_name(item, reader)).collect()
+    list_of_names(node, "`secrets`", reader).iter().filter_map(|item| secret_name(item, reader)).collect()
+}
+
+/// The items of a list of secrets. Who wrote a single name is told how it is written as a list.
+fn list_of_names<'a>(node: &'a Node, what: &str, reader: &mut Reader) -> &'a [Node] {
+    match &node.content {
+        Content::Scalar { text, plain } if is_secret_name(text) && !(*plain && is_null(text)) => {
+            let error = Diagnostic::at(node.span, format!("{what} must be a list, and this is {}", found(node)));
+            reader.error(error.hint(format!("write `secrets: [{text}]`")));
+            &[]
+        }
+        _ => reader.list(node, what).unwrap_or_default(),
+    }
 }
 
 /// The name of a secret.

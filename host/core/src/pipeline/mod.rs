@@ -39,7 +39,7 @@ use crate::{
     grant::ForkRights,
     yaml::{self, Node, Span},
 };
-use reader::Reader;
+use reader::{Reader, Refused};
 
 /// A pipeline as it was written.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,19 +64,11 @@ pub struct Pipeline {
     pub span: Span,
 }
 
-const KEYS: [&str; 11] = [
-    "version",
-    "name",
-    "triggers",
-    "env",
-    "concurrency",
-    "timeout",
-    "cache",
-    "artifacts",
-    "stages",
-    "notifications",
-    "forks",
-];
+const KEYS: [&str; 10] =
+    ["version", "name", "triggers", "env", "concurrency", "timeout", "cache", "stages", "notifications", "forks"];
+
+const REFUSED: [Refused; 1] =
+    [Refused { key: "artifacts", problem: "belongs to a step", hint: "write it at the step that makes the files" }];
 
 impl Pipeline {
     /// Reads the text of a pipeline file.
@@ -101,11 +93,7 @@ impl Pipeline {
     }
 
     fn from_node(node: &Node, reader: &mut Reader) -> Option<Pipeline> {
-        let fields = reader.fields(node, "a pipeline", &KEYS)?;
-        if let Some((key, _)) = fields.entry("artifacts") {
-            let error = Diagnostic::at(key.span, "`artifacts` belongs to a step");
-            reader.error(error.hint("write it at the step that makes the files"));
-        }
+        let fields = reader.fields_refusing(node, "a pipeline", &KEYS, &REFUSED)?;
         let cache = fields.get("cache").map(|node| cache::read(node, reader)).unwrap_or_default();
         match fields.get("version") {
             None if !fields.lacks("version") => {}

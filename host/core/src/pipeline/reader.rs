@@ -12,6 +12,15 @@ pub(super) struct Reader {
     pub errors: Vec<Diagnostic>,
 }
 
+/// A key that people may expect and that cannot stand where it was written.
+pub(super) struct Refused {
+    pub key: &'static str,
+    /// The rest of a sentence that begins with the key.
+    pub problem: &'static str,
+    /// What to write instead.
+    pub hint: &'static str,
+}
+
 /// A mapping whose keys are known.
 pub(super) struct Fields<'a> {
     pub span: Span,
@@ -50,11 +59,25 @@ impl Reader {
 
     /// A mapping with these keys and no others.
     pub fn fields<'a>(&mut self, node: &'a Node, what: &str, known: &[&str]) -> Option<Fields<'a>> {
+        self.fields_refusing(node, what, known, &[])
+    }
+
+    /// The same, with keys that are refused in words of their own, and so are never named as something to write.
+    pub fn fields_refusing<'a>(
+        &mut self,
+        node: &'a Node,
+        what: &str,
+        known: &[&str],
+        refused: &[Refused],
+    ) -> Option<Fields<'a>> {
         let entries = self.entries(node, what)?;
         let mut meant = Vec::new();
         for (key, _) in entries {
             let name = key.as_text().unwrap_or("");
-            if !known.contains(&name) {
+            if let Some(refused) = refused.iter().find(|refused| refused.key == name) {
+                let error = Diagnostic::at(key.span, format!("`{name}` {}", refused.problem));
+                self.error(error.hint(refused.hint));
+            } else if !known.contains(&name) {
                 self.unknown_key(key, what, known);
                 let foreign = FOREIGN.iter().find(|(foreign, own, _)| *foreign == name && known.contains(own));
                 let own = foreign.map(|(_, own, _)| *own).or_else(|| nearest(name, known.iter().copied()));
@@ -189,7 +212,14 @@ impl Reader {
 
     /// `env:`: names and texts, which may hold expressions.
     pub fn env(&mut self, node: &Node) -> Vec<(String, Node)> {
-        let Some(entries) = self.entries(node, "`env`") else { return Vec::new() };
+        let entries = match &node.content {
+            Content::Map(entries) => entries,
+            _ => {
+                let error = Diagnostic::at(node.span, format!("`env` must be a mapping, and this is {}", found(node)));
+                self.error(error.hint(format!("write `env: {{ {} }}`", as_mapping(node))));
+                return Vec::new();
+            }
+        };
         let mut env = Vec::new();
         for (key, value) in entries {
             let name = key.as_text().unwrap_or("");
@@ -223,14 +253,6 @@ impl Reader {
         }
         env
     }
-
-    /// Refuses a key that the language has and this version does not execute.
-    pub fn not_supported(&mut self, fields: &Fields<'_>, key: &str) {
-        if let Some((key_node, _)) = fields.entry(key) {
-            let error = Diagnostic::at(key_node.span, format!("`{key}` is not supported by this version"));
-            self.error(error.hint("remove it; nothing is skipped silently"));
-        }
-    }
 }
 
 /// Words of other systems: theirs, ours, what to write.
@@ -248,6 +270,21 @@ const FOREIGN: [(&str, &str, &str); 12] = [
     ("timeout-minutes", "timeout", "write `timeout: 20m`"),
     ("strategy", "matrix", "write `matrix` directly below the stage"),
 ];
+
+/// What was written as `NAME=VALUE`, alone or in a list, as the entries of a mapping; else an example.
+fn as_mapping(node: &Node) -> String {
+    let items = match &node.content {
+        Content::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let entry = |item: &Node| {
+        let (name, value) = item.as_text()?.split_once('=')?;
+        let is_short = name.len() + value.len() <= 60 && !value.contains(char::is_control);
+        is_short.then(|| format!("{}: {}", name.trim(), serde_json::Value::from(value.trim())))
+    };
+    let entries: Option<Vec<String>> = items.iter().take(3).map(entry).collect();
+    entries.filter(|entries| !entries.is_empty()).map_or("NAME: value".to_owned(), |entries| entries.join(", "))
+}
 
 /// What a node is, for a message.
 pub(super) fn found(node: &Node) -> String {

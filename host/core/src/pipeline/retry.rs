@@ -1,6 +1,6 @@
 //! `retry:` of stages and steps.
 
-use super::reader::Reader;
+use super::reader::{Reader, found};
 use crate::{
     diagnostic::Diagnostic,
     plan::{RetryOn, RetryPolicy},
@@ -11,7 +11,14 @@ const CAUSES: [&str; 4] = ["agent_lost", "timeout", "failure", "exit_code"];
 const EXAMPLE: &str = "write `retry: { max_attempts: 2, on: [failure] }`; causes are agent_lost, timeout, failure and { exit_code: [75] }";
 
 pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<RetryPolicy> {
-    let fields = reader.fields(node, "retry", &["max_attempts", "on"])?;
+    if let Content::Scalar { text, .. } = &node.content
+        && let Ok(attempts @ 1..=100) = text.parse::<u32>()
+    {
+        let error = Diagnostic::at(node.span, format!("`retry` must be a mapping, and this is {}", found(node)));
+        reader.error(error.hint(format!("write `retry: {{ max_attempts: {attempts}, on: [failure] }}`")));
+        return None;
+    }
+    let fields = reader.fields(node, "`retry`", &["max_attempts", "on"])?;
     let attempts = match fields.get("max_attempts") {
         Some(node) => reader.number(node, "`max_attempts`", 1, 100)?,
         None => {

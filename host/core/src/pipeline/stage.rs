@@ -4,7 +4,7 @@ use super::{
     LimitChanges, Matrix, Service, StageEnvironment, StepItem,
     cache::{self, Cache},
     condition, quantity,
-    reader::Reader,
+    reader::{Reader, Refused},
     retry, service,
     step::{self, Ids},
 };
@@ -60,7 +60,7 @@ pub struct StageDependency {
     pub span: Span,
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 13] = [
     "depends_on",
     "matrix",
     "runs_on",
@@ -73,9 +73,15 @@ const KEYS: [&str; 14] = [
     "allow_failure",
     "env",
     "limits",
-    "approval",
     "cache",
 ];
+
+/// Keys of the language that this version does not execute.
+const REFUSED: [Refused; 1] = [Refused {
+    key: "approval",
+    problem: "is not supported by this version",
+    hint: "remove it; nothing is skipped silently",
+}];
 
 /// Reads the stages. The cache is that of the pipeline, for stages without one of their own.
 pub(super) fn read_all(node: &Node, cache: &[Cache], reader: &mut Reader) -> Vec<Stage> {
@@ -88,8 +94,7 @@ pub(super) fn read_all(node: &Node, cache: &[Cache], reader: &mut Reader) -> Vec
 
 fn read(key: &Node, node: &Node, cache: &[Cache], reader: &mut Reader) -> Option<Stage> {
     let name = reader.id(key, "the name of a stage")?;
-    let fields = reader.fields(node, "a stage", &KEYS)?;
-    reader.not_supported(&fields, "approval");
+    let fields = reader.fields_refusing(node, "a stage", &KEYS, &REFUSED)?;
     let mut ids = Ids::default();
     let steps = match fields.get("steps") {
         Some(node) => step::read_all(node, &name, &mut ids, reader),

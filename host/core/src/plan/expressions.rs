@@ -100,7 +100,11 @@ impl Known<'_> {
         for function in &references.functions {
             if !FUNCTIONS.contains(&function.as_str()) {
                 let error = Diagnostic::at(span, format!("there is no function `{function}`"));
-                errors.push(error.did_you_mean(function, FUNCTIONS));
+                let error = error.did_you_mean(function, FUNCTIONS);
+                errors.push(match error.hint {
+                    Some(_) => error,
+                    None => error.hint(format!("functions are {}", FUNCTIONS.join(", "))),
+                });
             } else if function == "hash_files" && !roots.has_files() {
                 let error = Diagnostic::at(span, "`hash_files` needs the files of the job, which are not there yet");
                 errors.push(error.hint("use it in the steps of the stage"));

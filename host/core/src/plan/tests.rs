@@ -389,7 +389,7 @@ fn expressions_are_checked_against_what_they_will_see() {
     assert!(steps("secrets.X + secrets.Y").contains("a secret stands alone in `${{ }}`"));
     assert!(steps("size(secrets.X)").contains("a secret stands alone in `${{ }}`"));
     assert!(steps("upper(git.sha)").contains("there is no function `upper`"));
-    assert!(steps("git.sha ==").contains("is not right"));
+    assert!(steps("git.sha ==").contains("is not finished (it ends behind `==`: write what follows)"));
     // Line 8 is that of the second step; the column is that of the wrong name.
     assert!(steps("git.brnch").starts_with("8:34: "), "{}", steps("git.brnch"));
     let fine = "stages: { s: { environment: host, env: { A: b }, steps: [{ id: src, uses: oxide/checkout@1 }, { run: 'echo ${{ steps.src.outputs.author_name + env.A }} ${{ steps.src.status }} ${{ hash_files(\"a\") }}', if: 'has(matrix.x) || steps.src.outputs[\"commit\"] == git.tag' }] } }\n";

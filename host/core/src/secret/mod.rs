@@ -64,6 +64,11 @@ impl fmt::Debug for SecretValue {
 /// The values of secrets by name.
 pub type Secrets = BTreeMap<String, SecretValue>;
 
+/// What to type for a secret that has no value.
+pub fn how_to_set(name: &str) -> String {
+    format!("set the environment variable {name}, add a line `{name}=…` to `.env`, or write `--secret {name}=…`")
+}
+
 /// Can a secret have this name? Letters, digits and `_`, and no digit at the beginning, as for environment variables.
 pub fn is_secret_name(name: &str) -> bool {
     let mut characters = name.chars();
