@@ -1,8 +1,8 @@
 //! Finds the values of secrets in what leaves a step, also in their usual encodings and across the borders of chunks, and puts
 //! `***` in their place.
 //!
-//! A value is found as it is, line by line, in base64 (at each of its three offsets, both alphabets), percent-encoded,
-//! JSON-escaped, shell-quoted and in hexadecimal. What was changed otherwise (reversed, compressed, encrypted, cut in pieces with
+//! A value is found as it is, line by line, in base64 (at each of its three offsets, both alphabets), percent-encoded, in
+//! hexadecimal, and escaped for JSON, HTML, a shell or a programmer. What was changed otherwise (reversed, compressed, encrypted, cut in pieces with
 //! something in between) is not found: masking is a net for accidents, not a wall against a plugin that means harm.
 
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
@@ -15,6 +15,7 @@ use base64::{
 use serde_json::Value as Json;
 
 use super::{SECRET_BYTES_MIN, SecretValue};
+use crate::quantity::hexadecimal;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
@@ -183,11 +184,14 @@ fn forms(value: &str) -> Vec<Vec<u8>> {
     for text in [value, value.trim()].into_iter().chain(lines) {
         forms.push(text.as_bytes().to_vec());
         forms.extend(base64_forms(text.as_bytes()));
-        forms.push(text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes());
-        forms.push(text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>().into_bytes());
+        let digits = hexadecimal(text.as_bytes());
+        forms.push(digits.to_uppercase().into_bytes());
+        forms.push(digits.into_bytes());
         forms.extend(percent_forms(text).map(String::into_bytes));
         forms.extend(json_forms(text).map(String::into_bytes));
-        forms.push(text.replace('\'', r"'\''").into_bytes());
+        forms.extend(html_forms(text).map(String::into_bytes));
+        forms.extend(literal_forms(text).map(String::into_bytes));
+        forms.extend(shell_forms(text).map(String::into_bytes));
     }
     forms.sort();
     forms.dedup();
@@ -240,6 +244,50 @@ fn json_forms(value: &str) -> impl Iterator<Item = String> {
     }
     let slashes = plain.replace('/', "\\/");
     [plain, html, ascii, slashes].into_iter()
+}
+
+/// The value in HTML or XML: `&` and `<` are always escaped, `>` and the quotes by some and in several ways.
+fn html_forms(value: &str) -> impl Iterator<Item = String> {
+    const GREATER: [&str; 2] = [">", "&gt;"];
+    const DOUBLE: [&str; 3] = ["\"", "&quot;", "&#34;"];
+    const SINGLE: [&str; 5] = ["'", "&#39;", "&#x27;", "&#039;", "&apos;"];
+    let less = value.replace('&', "&amp;").replace('<', "&lt;");
+    GREATER.into_iter().flat_map(move |greater| {
+        let text = less.replace('>', greater);
+        DOUBLE.into_iter().flat_map(move |double| {
+            let text = text.replace('"', double);
+            SINGLE.into_iter().map(move |single| text.replace('\'', single))
+        })
+    })
+}
+
+/// The value as a program prints a text within quotes for programmers: backslashes doubled, and before the quotes around it.
+fn literal_forms(value: &str) -> impl Iterator<Item = String> {
+    let escaped = value.replace('\\', r"\\").replace('\n', r"\n").replace('\r', r"\r").replace('\t', r"\t");
+    let [single, double] = ['\'', '"'].map(|quote| (quote, format!("\\{quote}")));
+    let within_single = escaped.replace(single.0, &single.1);
+    let within_double = escaped.replace(double.0, &double.1);
+    let both = within_single.replace(double.0, &double.1);
+    [escaped, within_single, within_double, both].into_iter()
+}
+
+/// The value as one word for a shell: within single quotes, within double quotes, or with a backslash before each character
+/// that means something (as `printf %q` of bash writes it).
+fn shell_forms(value: &str) -> impl Iterator<Item = String> {
+    const WITHIN_DOUBLE: &str = "\"\\$`";
+    const ANYWHERE: &str = " \t'\"\\|&;()<>!{}*[]?^$`,";
+    let escape = |special: &str| {
+        let mut text = String::new();
+        for (at, character) in value.char_indices() {
+            if special.contains(character) || (at == 0 && special == ANYWHERE && matches!(character, '#' | '~')) {
+                text.push('\\');
+            }
+            text.push(character);
+        }
+        text
+    };
+    let quotes = [value.replace('\'', r"'\''"), value.replace('\'', r#"'"'"'"#)];
+    quotes.into_iter().chain([escape(WITHIN_DOUBLE), escape(ANYWHERE)])
 }
 
 #[cfg(test)]

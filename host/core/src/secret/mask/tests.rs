@@ -29,6 +29,18 @@ fn a_value_is_found_in_its_usual_encodings() {
         "pa ss/wo<rd>&'\\u00e9\\\"1".to_owned(),
         value.bytes().map(|byte| format!("{byte:02x}")).collect(),
         "'pa ss/wo<rd>&'\\''é\"1'".to_owned(),
+        "'pa ss/wo<rd>&'\"'\"'é\"1'".to_owned(),
+        "pa\\ ss/wo\\<rd\\>\\&\\'é\\\"1".to_owned(),
+        "'pa ss/wo<rd>&\\'é\"1'".to_owned(),
+        "\"pa ss/wo<rd>&'é\\\"1\"".to_owned(),
+        "'pa ss/wo<rd>&\\'é\\\"1'".to_owned(),
+        "pa ss/wo&lt;rd&gt;&amp;&#39;é&quot;1".to_owned(),
+        "pa ss/wo&lt;rd&gt;&amp;&#x27;é&quot;1".to_owned(),
+        "pa ss/wo&lt;rd&gt;&amp;&#39;é&#34;1".to_owned(),
+        "pa ss/wo&lt;rd&gt;&amp;&apos;é&quot;1".to_owned(),
+        "pa ss/wo&lt;rd&gt;&amp;&#039;é&quot;1".to_owned(),
+        "pa ss/wo&lt;rd&gt;&amp;'é\"1".to_owned(),
+        "pa ss/wo&lt;rd>&amp;'é&quot;1".to_owned(),
     ];
     for leak in leaks {
         let masked = masker.text(&leak);
@@ -36,6 +48,27 @@ fn a_value_is_found_in_its_usual_encodings() {
         assert!(masked.len() < leak.len() && !masked.contains("ss"), "{leak} became {masked}");
     }
     assert_eq!(masker.text("nothing to see"), "nothing to see");
+}
+
+#[test]
+fn a_value_with_backslashes_and_line_breaks_is_found_as_programs_print_it() {
+    let value = "C:\\key $HOME\n`two`\tthree";
+    let masker = masker(&[value]);
+    for leak in [
+        r"C:\\key $HOME\n`two`\tthree",
+        "C:\\\\key \\$HOME\n\\`two\\`\tthree",
+        "C:\\\\key\\ \\$HOME",
+        &format!("{value:?}"),
+    ] {
+        let masked = masker.text(leak);
+        assert!(masked.contains(MASK) && !masked.contains("key"), "{leak} became {masked}");
+    }
+}
+
+#[test]
+fn a_plain_value_needs_no_more_forms_than_before() {
+    // Letters and digits look the same in JSON, HTML, URLs and shells: what is left is base64 and hexadecimal.
+    assert!(forms("abcdefgh12345678").len() <= 10, "{}", forms("abcdefgh12345678").len());
 }
 
 #[test]
@@ -110,6 +143,35 @@ proptest! {
             prop_assert!(!out.contains(secret), "{text} became {out}");
         }
         prop_assert_eq!(out, whole);
+    }
+
+    /// Whatever characters a value has, none of the usual ways to escape it shows it.
+    #[test]
+    fn an_escaped_value_is_found(value in "[ -~]{6,30}") {
+        prop_assume!(value.trim().len() >= SECRET_BYTES_MIN);
+        let each = |escape: &dyn Fn(char) -> String| value.chars().map(escape).collect::<String>();
+        let as_is = |character: char| character.to_string();
+        let backslash_before = |special: &str, character: char| {
+            if special.contains(character) { format!("\\{character}") } else { character.to_string() }
+        };
+        let escaped = [
+            each(&|c| match c { '&' => "&amp;".into(), '<' => "&lt;".into(), '>' => "&gt;".into(), _ => as_is(c) }),
+            each(&|c| match c {
+                '&' => "&amp;".into(), '<' => "&lt;".into(), '>' => "&gt;".into(),
+                '"' => "&quot;".into(), '\'' => "&#39;".into(), _ => as_is(c),
+            }),
+            each(&|c| backslash_before("\\'", c)),
+            each(&|c| backslash_before("\\\"", c)),
+            each(&|c| backslash_before("\\'\"", c)),
+            each(&|c| backslash_before("\"\\$`", c)),
+            format!("{value:?}"),
+            serde_json::Value::from(value.as_str()).to_string(),
+            value.replace('\'', "'\\''"),
+        ];
+        let masker = masker(&[&value]);
+        for text in escaped {
+            prop_assert!(masker.text(&format!("<{text}>")).contains(MASK), "{} shows {}", text, value);
+        }
     }
 
     /// Whatever surrounds a value before it is encoded, its base64 gives nothing away.
