@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Read,
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     string::FromUtf8Error,
 };
@@ -33,7 +34,7 @@ impl Project {
         if path.is_dir() {
             return Project::read(path, &find_file(path)?);
         }
-        if !path.exists() {
+        if fs::symlink_metadata(path).is_err() {
             return Err(Failure::usage(format!("there is no file or directory `{}`", path.display())));
         }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -52,8 +53,13 @@ impl Project {
         };
         let found = fs::metadata(file).map_err(|error| unreadable(&error))?;
         if !found.is_file() {
-            return Err(Failure::usage(format!("`{}` is not a regular file", file.display()))
-                .hint("name a pipeline file, or the directory of a project"));
+            let kind = match found.file_type() {
+                kind if kind.is_dir() => "a directory",
+                kind if kind.is_fifo() => "a pipe",
+                kind if kind.is_socket() => "a socket",
+                _ => "a device",
+            };
+            return Err(not_a_file(file, kind));
         }
         // Not every file tells its size before it is read.
         let mut bytes = Vec::new();
@@ -74,6 +80,12 @@ impl Project {
         let file = file.display().to_string();
         Ok(Project { directory, file, source })
     }
+}
+
+/// Opening a pipe would wait for somebody who writes into it, and a device may have no end: only files are read.
+fn not_a_file(file: &Path, kind: &str) -> Failure {
+    Failure::usage(format!("`{}` is {kind}, and a pipeline is a regular file", file.display()))
+        .hint("name a pipeline file, or the directory of a project: `oxide run PATH`")
 }
 
 /// Points at the first byte that is no text.
@@ -100,7 +112,7 @@ pub fn of_current_directory() -> Option<PathBuf> {
 /// The nearest directory with a pipeline, from this one upwards.
 fn nearest(directory: &Path) -> Option<PathBuf> {
     let here = directory.canonicalize().ok()?;
-    here.ancestors().find(|directory| !pipelines(directory).is_empty()).map(Path::to_path_buf)
+    here.ancestors().find(|directory| pipelines(directory).iter().any(|file| file.is_file())).map(Path::to_path_buf)
 }
 
 /// The nearest directory above with a pipeline, as it can be written from here.
@@ -114,7 +126,7 @@ fn above(directory: &Path) -> Option<PathBuf> {
 /// The pipelines of a directory: `oxide.yaml`, else all in `.oxide/`.
 fn pipelines(directory: &Path) -> Vec<PathBuf> {
     let single = directory.join("oxide.yaml");
-    if single.is_file() {
+    if fs::symlink_metadata(&single).is_ok() {
         return vec![single];
     }
     let mut several: Vec<PathBuf> = fs::read_dir(directory.join(".oxide"))
@@ -127,6 +139,9 @@ fn pipelines(directory: &Path) -> Vec<PathBuf> {
 
 fn find_file(directory: &Path) -> Result<PathBuf, Failure> {
     match pipelines(directory).as_slice() {
+        [] if directory.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") => {
+            Err(not_a_file(directory, "a directory"))
+        }
         [] => {
             let failure = Failure::usage(format!("there is no `oxide.yaml` in `{}`", directory.display()));
             Err(match above(directory) {

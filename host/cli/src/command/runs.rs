@@ -17,7 +17,7 @@ use crate::{
 #[derive(clap::Args)]
 pub struct Arguments {
     /// How many to list.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Print them as a JSON list.
     #[arg(long)]
