@@ -14,10 +14,14 @@ const SLEEPER: &str = "version: \"1\"\nname: sleeper\nstages:\n  a:\n    environ
 
 /// Starts the sleeper and waits until its step is under way.
 fn start(project: &Project) -> Child {
+    start_with(project, &["run"])
+}
+
+fn start_with(project: &Project, arguments: &[&str]) -> Child {
     let begun = project.path("begun");
     let pipeline = SLEEPER.replace("BEGUN", &begun.display().to_string());
     fs::write(project.path("oxide.yaml"), pipeline).unwrap();
-    let child = project.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = project.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the step to begin", || begun.exists());
     fs::remove_file(&begun).unwrap();
     child
@@ -67,10 +71,32 @@ fn control_c_cancels_cleanly() {
     let child = start(&project);
     signal(&child, "INT");
     let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
-    assert!(ended.stdout.contains("cancelled"), "{}", ended.stdout);
+    let told = "stopping: cancelled with Ctrl-C; press again after a second to kill what still runs\n";
+    assert!(ended.stdout.contains(told), "{}", ended.stdout);
     nothing_is_left(&project);
     let runs = project.oxide(&["runs"]).expect(0).stdout;
     assert!(runs.contains("cancelled"), "{runs}");
+}
+
+#[test]
+fn a_signal_of_a_program_is_told_without_advice_for_people() {
+    let project = Project::new();
+    let child = start(&project);
+    signal(&child, "TERM");
+    let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
+    assert!(ended.stdout.contains("stopping: cancelled by SIGTERM\n"), "{}", ended.stdout);
+    nothing_is_left(&project);
+}
+
+#[test]
+fn control_c_is_answered_beside_the_events_too() {
+    let project = Project::new();
+    let child = start_with(&project, &["run", "--json"]);
+    signal(&child, "INT");
+    let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
+    assert!(ended.stderr.contains("press again after a second to kill"), "{}", ended.stderr);
+    assert!(ended.stdout.lines().all(|line| line.starts_with('{')), "{}", ended.stdout);
+    nothing_is_left(&project);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::{
     git_facts,
     local_engine::{self, LocalEngine},
     planning::{self, Choices},
-    progress::{self, Style},
+    progress::{self, CANCELLED_BY_PRESS, PRESS_AGAIN, Style},
     project::{self, Project},
     secrets::{self, Sources},
     terminal::{Paint, Terminal},
@@ -68,7 +68,7 @@ async fn execute(
     let run = RunId(Uuid::now_v7());
     let events = engine.bus.subscribe(Pattern::run(run));
     engine.submit(run, plan, project).await?;
-    let interrupts = tokio::spawn(cancel_on_signals(engine.orchestrator.clone(), run));
+    let interrupts = tokio::spawn(cancel_on_signals(engine.orchestrator.clone(), run, style));
     let followed = progress::follow(plan, run, &engine.store, events, style).await;
     if followed.is_err() {
         // What shows the run is broken (a closed pipe, say); the run itself must not go on unseen.
@@ -85,7 +85,7 @@ const ONE_PRESS: Duration = Duration::from_secs(1);
 
 /// The first Ctrl-C, SIGTERM or SIGHUP cancels the run and waits for it to end. A second Ctrl-C kills what the steps have
 /// started. A third leaves without cleaning up, and the next command does it.
-async fn cancel_on_signals(orchestrator: OrchestratorHandle, run: RunId) {
+async fn cancel_on_signals(orchestrator: OrchestratorHandle, run: RunId, style: Style) {
     let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
         return Failure::trouble("this process cannot be told to end").print();
     };
@@ -93,12 +93,17 @@ async fn cancel_on_signals(orchestrator: OrchestratorHandle, run: RunId) {
     let mut killed = false;
     loop {
         let (reason, is_press) = tokio::select! {
-            _ = tokio::signal::ctrl_c() => ("cancelled with Ctrl-C", true),
+            _ = tokio::signal::ctrl_c() => (CANCELLED_BY_PRESS, true),
             _ = terminate.recv() => ("cancelled by SIGTERM", false),
             _ = hangup.recv() => ("cancelled by SIGHUP", false),
         };
         let asked = match last {
-            None => answered(orchestrator.cancel(run, reason)).await,
+            None => {
+                if style == Style::Json && is_press {
+                    eprintln!("stopping: {reason}; {PRESS_AGAIN}");
+                }
+                answered(orchestrator.cancel(run, reason)).await
+            }
             Some(at) if !is_press || at.elapsed() < ONE_PRESS => continue,
             Some(_) if killed => {
                 eprintln!("left without cleaning up: the next `oxide` command does it");

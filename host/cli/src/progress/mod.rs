@@ -6,7 +6,7 @@ mod remarks;
 mod view;
 
 pub use log_text::LogText;
-pub use view::{Shown, View};
+pub use view::{CANCELLED_BY_PRESS, PRESS_AGAIN, Shown, View};
 
 use std::{io::Write, sync::Arc, time::Duration};
 

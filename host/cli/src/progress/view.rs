@@ -90,7 +90,11 @@ impl<'plan> View<'plan> {
                 vec![Shown::Line(self.with_reason(line, *status, reason.as_deref()))]
             }
             EventKind::RunCancelled { reason } => {
-                vec![Shown::Line(format!("{} {reason}", self.paint.yellow("stopping:")))]
+                let mut line = format!("{} {}", self.paint.yellow("stopping:"), without_controls(reason));
+                if reason == CANCELLED_BY_PRESS {
+                    line.push_str(&format!("; {PRESS_AGAIN}"));
+                }
+                vec![Shown::Line(line)]
             }
             EventKind::RunCompleted { status, reason, duration_ms } => {
                 let line =
