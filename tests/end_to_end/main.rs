@@ -1,7 +1,7 @@
 //! End to end: the real program on real projects. One binary, a module for each kind of story.
 //!
 //! `cases` runs every folder of `tests/cases`, `examples` every pipeline of `examples`; `crash` kills things;
-//! `compiling` is about plugins that are large or hostile; `tidy` holds the rules of the house.
+//! `compiling` is about plugins that are large or hostile; `private` about rights on files; `tidy` holds the rules of the house.
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
 
@@ -13,4 +13,5 @@ mod docker_build;
 mod examples;
 mod inspect;
 mod oxide;
+mod private;
 mod tidy;

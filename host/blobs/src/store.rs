@@ -1,6 +1,6 @@
 //! The store itself: a directory or a bucket behind one interface, and objects that hold JSON.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -152,7 +152,8 @@ pub(crate) fn to_bytes(record: &impl Serialize) -> Bytes {
 
 fn directory(path: &std::path::Path) -> Result<Arc<dyn ObjectStore>, BlobError> {
     let failed = |cause| BlobError::File { operation: "make the directory", path: path.display().to_string(), cause };
-    std::fs::create_dir_all(path).map_err(failed)?;
+    // Files that runs keep are their owner's business; a directory that is there already is as its owner wants it.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     // What is written is on the disk before an entry lists it, or power loss would leave entries without bytes.
     let store = LocalFileSystem::new_with_prefix(path).map_err(BlobError::store("open the directory"))?;
     Ok(Arc::new(store.with_fsync(true)))

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Read,
-    os::unix::fs::FileTypeExt as _,
+    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     string::FromUtf8Error,
 };
@@ -158,16 +158,31 @@ fn find_file(directory: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
+/// Makes the data directory for its owner only, because logs may hold private matter. One that is there already is tightened
+/// only if it is the usual one: a directory that somebody chose may hold other things (its files that are ours are closed).
+fn make_private(directory: &Path, is_usual: bool) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let found = fs::metadata(directory)?;
+    let is_ours = found.uid() == rustix::process::geteuid().as_raw();
+    if is_usual && is_ours && found.mode() & 0o077 != 0 {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
 /// Where runs, logs and compiled plugins are kept: `--data-dir`, else `OXIDE_DATA_DIR`, else the user's data directory.
 pub fn data_directory(given: Option<&Path>) -> Result<PathBuf, Failure> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let directory = given
-        .map(Path::to_path_buf)
-        .or_else(|| variable("OXIDE_DATA_DIR"))
-        .or_else(|| variable("XDG_DATA_HOME").map(|home| home.join("oxide")))
-        .or_else(|| variable("HOME").map(|home| home.join(".local/share/oxide")))
+    let chosen = given.map(Path::to_path_buf).or_else(|| variable("OXIDE_DATA_DIR"));
+    let usual = || {
+        let below = |name: &str, path: &str| variable(name).map(|home| home.join(path));
+        below("XDG_DATA_HOME", "oxide").or_else(|| below("HOME", ".local/share/oxide"))
+    };
+    let is_usual = chosen.is_none();
+    let directory = chosen
+        .or_else(usual)
         .ok_or_else(|| Failure::usage("HOME is not set").hint("say where data is kept: `--data-dir DIR`"))?;
-    fs::create_dir_all(&directory).map_err(|error| {
+    make_private(&directory, is_usual).map_err(|error| {
         Failure::trouble(format!("could not make the data directory `{}`", directory.display()))
             .because(&error)
             .hint("choose another with `--data-dir DIR`")

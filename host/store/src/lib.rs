@@ -15,6 +15,7 @@ mod log;
 mod open;
 mod outbox;
 mod owner;
+mod private;
 mod row;
 mod run;
 mod stage;

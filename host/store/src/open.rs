@@ -1,8 +1,9 @@
 //! Opens the file: settings of the connections, and the tables brought up to date.
 
 use std::{
-    fs::File,
-    path::{Path, PathBuf},
+    fs::{DirBuilder, File},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -13,7 +14,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{Store, StoreError};
+use crate::{
+    Store, StoreError,
+    private::{beside, keep_to_owner},
+};
 
 /// Every change of the tables, oldest first: number, name, text. A change that was released is never edited.
 ///
@@ -85,16 +89,15 @@ async fn is_usable(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
 }
 
 async fn lock(path: &Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let name = PathBuf::from(name);
+    let (store, name) = (path.to_owned(), beside(path, ".lock"));
     let shown = name.clone();
     let attempt = tokio::task::spawn_blocking(move || {
         if let Some(directory) = name.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            std::fs::create_dir_all(directory)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
-        let file = File::options().create(true).truncate(false).write(true).open(&name)?;
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&name)?;
         file.lock()?;
+        keep_to_owner(&store)?;
         Ok(file)
     });
     let opened = attempt.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
