@@ -210,6 +210,63 @@ fn every_wit_item_is_documented() {
     }
 }
 
+/// The rows of the table of capabilities: the name, the links to the contract and to the implementation.
+fn capabilities() -> Vec<(String, Vec<String>)> {
+    let readme = fs::read_to_string(root().join("sdk/README.md")).unwrap();
+    let section = readme.split("## Capabilities").nth(1).expect("sdk/README.md has the table of capabilities");
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let rows: Vec<_> = rows
+        .map(|line| {
+            let name = line.split('`').nth(1).unwrap().to_owned();
+            let links = line.split("](../").skip(1).map(|rest| rest.split(')').next().unwrap().to_owned());
+            (name, links.collect())
+        })
+        .collect();
+    assert!(rows.len() > 5, "the table of capabilities was not found");
+    rows
+}
+
+#[test]
+fn the_table_of_capabilities_is_true() {
+    let rows = capabilities();
+    for (name, links) in &rows {
+        for link in links {
+            assert!(root().join(link).exists(), "the table says that `{name}` is in {link}, which is not there");
+        }
+    }
+    let is_listed = |path: &str| rows.iter().any(|(_, links)| links.iter().any(|link| link == path));
+    for (folder, kind) in [("wit", "wit"), ("host/runtime/src/capability", "rs")] {
+        for entry in fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap()) {
+            let name = entry.file_name().into_string().unwrap();
+            let is_part = entry.path().is_dir() || Path::new(&name).extension().is_some_and(|found| found == kind);
+            // The world that every plugin includes is no interface.
+            assert!(
+                !is_part || name == "plugin.wit" || is_listed(&format!("{folder}/{name}")),
+                "the table of capabilities in sdk/README.md does not name {folder}/{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_function_of_the_contract_is_recorded() {
+    for (interface, links) in capabilities() {
+        let [contract, implementation] = &links[..] else { continue };
+        let implementation = root().join(implementation);
+        let files = match implementation.is_dir() {
+            true => fs::read_dir(&implementation).unwrap().map(|entry| entry.unwrap().path()).collect(),
+            false => vec![implementation],
+        };
+        let code: String =
+            files.iter().filter(|file| file.is_file()).map(|file| fs::read_to_string(file).unwrap()).collect();
+        let contract = fs::read_to_string(root().join(contract)).unwrap();
+        for function in contract.lines().filter_map(|line| Some(line.trim().split_once(": func(")?.0)) {
+            let call = format!("self.called(\"{interface}.{}\"", function.trim_start_matches('%'));
+            assert!(code.contains(&call), "`{interface}.{function}` does not begin with `{call}`");
+        }
+    }
+}
+
 #[test]
 fn every_shipped_plugin_is_alike() {
     for entry in

@@ -379,6 +379,7 @@ impl Attempt {
         let memory = &mut self.steps[end.step.index()];
         memory.task = None;
         memory.usage = end.usage;
+        memory.effects = end.effects;
         memory.annotations = end.annotations;
         memory.summary = end.summary;
         if let Ok(outputs) = &end.result {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::{
+    effects::StepEffects,
     id::{AgentId, JobIndex, RunId, StepIndex},
     limit::{Limits, Usage},
     outcome::{Failure, Status},
@@ -160,6 +161,9 @@ pub struct StepRecord {
     pub usage: Usage,
     /// What it was allowed.
     pub limits: Limits,
+    /// What it did through its capabilities in its last try.
+    #[serde(default, skip_serializing_if = "StepEffects::is_empty")]
+    pub effects: StepEffects,
     /// Its typed outputs, names in snake_case.
     pub outputs: Map<String, Json>,
     /// Its annotations.

@@ -7,6 +7,7 @@
 
 pub mod cause;
 pub mod diagnostic;
+pub mod effects;
 pub mod event;
 pub mod expression;
 pub mod grant;

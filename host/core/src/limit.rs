@@ -89,8 +89,6 @@ pub struct Usage {
     pub log_bytes: u64,
     /// Bytes of the outputs as JSON.
     pub output_bytes: u64,
-    /// Calls of capabilities.
-    pub host_calls: u64,
     /// The standard WASI clock or random source was called: the step is not known to be pure.
     pub impure: bool,
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use oxide_core::{
+    effects::StepEffects,
     event::{Event, EventKind, StepRecord},
     id::{AgentId, AttemptId, JobIndex, RunId, StageIndex, StepIndex},
     limit::Usage,
@@ -290,6 +291,7 @@ fn cut_off(
         ended_at: now,
         usage: Usage { wall_us: now.millis_since(step.started_at).saturating_mul(1000), ..Usage::default() },
         limits: limits.unwrap_or_default(),
+        effects: StepEffects::default(),
         outputs: serde_json::Map::new(),
         annotations: Vec::new(),
         summary: String::new(),

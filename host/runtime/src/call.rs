@@ -8,6 +8,7 @@ use std::{
 };
 
 use oxide_core::{
+    effects::StepEffects,
     event::Annotation,
     grant::Grants,
     limit::{LimitKind, Limits, Usage},
@@ -67,6 +68,8 @@ pub struct StepResult {
     pub outcome: Result<Map<String, Json>, Failure>,
     /// What the call used, whatever came of it.
     pub usage: Usage,
+    /// What it did through its capabilities.
+    pub effects: StepEffects,
     /// The annotations of the step.
     pub annotations: Vec<Annotation>,
     /// The summary of the step in markdown.
@@ -84,6 +87,7 @@ impl Runtime {
         let refused = |ending| StepResult {
             outcome: Err(masked(failure(ending, &name, &limits, String::new()), &masker)),
             usage: Usage { wall_us: micros(started.elapsed()), ..Usage::default() },
+            effects: StepEffects::default(),
             annotations: Vec::new(),
             summary: String::new(),
         };
@@ -139,9 +143,9 @@ impl Runtime {
                 wall_us: micros(started.elapsed()),
                 log_bytes: log.written(),
                 output_bytes,
-                host_calls: state.host_calls,
                 impure: state.impure,
             },
+            effects: state.recorder.finish(),
             annotations: state.collected.annotations.into_iter().map(|one| masked_annotation(one, &masker)).collect(),
             summary: masker.text(&state.collected.summary).into_owned(),
         }
@@ -154,6 +158,10 @@ fn new_store(engine: &Engine, state: State, limits: &Limits) -> Store<State> {
     store.set_fuel(limits.fuel).expect("the engine counts fuel");
     store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL)).expect("the engine counts fuel, and it is not zero");
     store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
+    store.call_hook(|mut store, hook| {
+        store.data_mut().recorder.hook(hook);
+        Ok(())
+    });
     store
 }
 

@@ -22,8 +22,10 @@ mod runtime;
 mod call;
 mod failure;
 mod limiter;
+mod recorder;
 mod state;
 mod step_log;
+mod stored;
 mod value;
 
 // What a component can reach.

@@ -7,16 +7,19 @@ use oxide_core::{
     grant::Trust,
     secret::{Masker, Placeholders},
 };
+use serde::Serialize;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
 use crate::{
     call::StepCall,
-    capability::{log::Progress, output::Collected, run_info::RunInfo, stored::Stored, workspace::Workspace},
+    capability::{log::Progress, output::Collected, run_info::RunInfo, workspace::Workspace},
     containers::ContainerEngine,
     environment::Environment,
     limiter::Limiter,
+    recorder::Recorder,
     step_log::StepLog,
+    stored::Stored,
     wasi,
 };
 
@@ -40,8 +43,8 @@ pub(crate) struct State {
     pub stored: Stored,
     /// What the commands hold that the plugin builds.
     pub command_bytes: usize,
-    /// Calls of capabilities so far.
-    pub host_calls: u64,
+    /// Sees every call of a capability.
+    pub recorder: Recorder,
     /// Was a clock or a random number used?
     pub impure: bool,
 }
@@ -49,6 +52,7 @@ pub(crate) struct State {
 impl State {
     /// The state for a call; takes what it needs out of it.
     pub fn new(call: StepCall, log: Arc<StepLog>, blobs: Option<Arc<Blobs>>) -> State {
+        let recorder = Recorder::new(!call.secrets.iter().any(|secret| secret.reveal));
         let mut table = ResourceTable::new();
         table.set_max_capacity(call.limits.handles as usize);
         State {
@@ -72,14 +76,14 @@ impl State {
                 artifacts_read_only: call.grants.artifacts_read_only,
             },
             command_bytes: 0,
-            host_calls: 0,
+            recorder,
             impure: false,
         }
     }
 
-    /// Counts a call of a capability.
-    pub fn count_call(&mut self) {
-        self.host_calls += 1;
+    /// The first line of every function of a capability: its name in the contract, and what it was called with.
+    pub fn called(&mut self, name: &'static str, arguments: &impl Serialize) {
+        self.recorder.called(name, arguments);
     }
 
     /// Notes that a clock or random numbers are used.

@@ -1,6 +1,7 @@
 //! What the agent remembers of a step until its record is written.
 
 use oxide_core::{
+    effects::StepEffects,
     event::{Annotation, StepRecord},
     limit::{Limits, Usage},
     outcome::{Failure, Status},
@@ -17,6 +18,7 @@ pub(super) struct StepMemory {
     pub(super) task: Option<tokio::task::Id>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) usage: Usage,
+    pub(super) effects: StepEffects,
     pub(super) outputs: Map<String, Json>,
     pub(super) annotations: Vec<Annotation>,
     pub(super) summary: String,
@@ -42,6 +44,7 @@ impl StepMemory {
             started_at: memory.started_at.unwrap_or(ended_at),
             ended_at,
             usage: memory.usage,
+            effects: memory.effects,
             limits,
             outputs: memory.outputs,
             annotations: memory.annotations,

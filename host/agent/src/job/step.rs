@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use oxide_core::{
     cause::in_one_line,
+    effects::StepEffects,
     event::Annotation,
     id::StepIndex,
     job::StepResult,
@@ -49,6 +50,7 @@ pub(super) struct StepEnd {
     pub(super) step: StepIndex,
     pub(super) result: StepResult,
     pub(super) usage: Usage,
+    pub(super) effects: StepEffects,
     pub(super) annotations: Vec<Annotation>,
     pub(super) summary: String,
 }
@@ -56,8 +58,14 @@ pub(super) struct StepEnd {
 impl StepEnd {
     /// A try that failed before its plugin was called.
     pub(super) fn failed(step: StepIndex, failure: Failure) -> Self {
-        let (usage, annotations, summary) = (Usage::default(), Vec::new(), String::new());
-        StepEnd { step, result: Err(failure), usage, annotations, summary }
+        StepEnd {
+            step,
+            result: Err(failure),
+            usage: Usage::default(),
+            effects: StepEffects::default(),
+            annotations: Vec::new(),
+            summary: String::new(),
+        }
     }
 }
 
@@ -173,6 +181,7 @@ impl StepCallContext {
             step: self.step,
             result: result.outcome,
             usage: result.usage,
+            effects: result.effects,
             annotations: result.annotations,
             summary: result.summary,
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oxide_core::{
+    effects::{CallTally, StepEffects},
     event::{Event, EventKind, StepRecord},
     id::{JobIndex, StepIndex},
     limit::LimitKind,
@@ -142,6 +143,7 @@ impl<'plan> View<'plan> {
             shown.push(Shown::Log { job, attempt, step });
         }
         if self.all_logs {
+            shown.extend(self.calls(&record.effects).map(Shown::Line));
             shown.extend(remarks::summary(&record.summary).into_iter().map(Shown::Line));
         }
         let annotations = remarks::annotations(&record.annotations, self.all_logs, self.paint);
@@ -166,6 +168,16 @@ impl<'plan> View<'plan> {
         }
         lines.push(format!("    {}", self.paint.dim(&format!("at {}:{}", self.plan.file, step.span.line))));
         lines
+    }
+
+    /// Which functions of its capabilities a step has called.
+    fn calls(&self, effects: &StepEffects) -> Option<String> {
+        let call = |tally: &CallTally| {
+            let failed = if tally.failed > 0 { format!(" ({} failed)", tally.failed) } else { String::new() };
+            format!("{} {}×{failed}", tally.name, tally.count)
+        };
+        let calls: Vec<String> = effects.calls.iter().map(call).collect();
+        (!calls.is_empty()).then(|| format!("    {}", self.paint.dim(&format!("called: {}", calls.join(", ")))))
     }
 
     /// `job › step`.

@@ -11,6 +11,7 @@ use std::sync::{
 use bytes::Bytes;
 use oxide_bus::{Bus, Pattern, Received, Subscription};
 use oxide_core::{
+    effects::StepEffects,
     event::{EventKind, StepRecord},
     grant::Grants,
     id::{AgentId, AttemptId, JobIndex, RunId, StageIndex, StepIndex},
@@ -202,6 +203,7 @@ pub fn completed(step: usize, status: Status) -> StepChange {
         ended_at: at,
         usage: Usage::default(),
         limits: Limits::default(),
+        effects: StepEffects::default(),
         outputs: Map::new(),
         annotations: Vec::new(),
         summary: String::new(),

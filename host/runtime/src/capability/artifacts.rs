@@ -6,17 +6,19 @@ use wasmtime::component::Resource;
 use super::{
     CapabilityError,
     bindings::oxide::ci::artifacts::{Artifact, Host, HostArtifactStore},
-    stored::{now, seconds},
     workspace::create_directory,
 };
-use crate::state::State;
+use crate::{
+    state::State,
+    stored::{now, seconds},
+};
 
 /// The artifacts of the run.
 pub struct ArtifactStore;
 
 impl Host for State {
     async fn open(&mut self) -> Result<Resource<ArtifactStore>, CapabilityError> {
-        self.count_call();
+        self.called("artifacts.open", &());
         self.blobs()?;
         Ok(self.table.push(ArtifactStore)?)
     }
@@ -30,7 +32,7 @@ impl HostArtifactStore for State {
         paths: Vec<String>,
         retention_days: Option<u32>,
     ) -> Result<Artifact, CapabilityError> {
-        self.count_call();
+        self.called("artifacts.upload", &(store.rep(), &name, &paths, retention_days));
         self.table.get(&store)?;
         if self.stored.artifacts_read_only {
             return Err(CapabilityError::Denied("the step may download artifacts, and not upload any".into()));
@@ -46,7 +48,7 @@ impl HostArtifactStore for State {
         name: String,
         directory: String,
     ) -> Result<Artifact, CapabilityError> {
-        self.count_call();
+        self.called("artifacts.download", &(store.rep(), &name, &directory));
         self.table.get(&store)?;
         let blobs = self.blobs()?;
         let unpack = match directory.as_str() {
@@ -69,7 +71,7 @@ impl HostArtifactStore for State {
     }
 
     async fn list(&mut self, store: Resource<ArtifactStore>) -> Result<Vec<Artifact>, CapabilityError> {
-        self.count_call();
+        self.called("artifacts.list", &(store.rep(),));
         self.table.get(&store)?;
         let artifacts = self.blobs()?.artifacts(&self.run_info.run).await?;
         Ok(artifacts.into_iter().map(described).collect())

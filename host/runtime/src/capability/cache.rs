@@ -6,16 +6,18 @@ use wasmtime::component::Resource;
 use super::{
     CapabilityError,
     bindings::oxide::ci::cache::{Entry, Host, HostCacheStore, Saved as SavedEntry},
+};
+use crate::{
+    state::State,
     stored::{now, seconds},
 };
-use crate::state::State;
 
 /// The cache of the project that the run belongs to.
 pub struct CacheStore;
 
 impl Host for State {
     async fn open(&mut self) -> Result<Resource<CacheStore>, CapabilityError> {
-        self.count_call();
+        self.called("cache.open", &());
         self.blobs()?;
         Ok(self.table.push(CacheStore)?)
     }
@@ -28,7 +30,7 @@ impl HostCacheStore for State {
         key: String,
         fallback_keys: Vec<String>,
     ) -> Result<Option<Entry>, CapabilityError> {
-        self.count_call();
+        self.called("cache.restore", &(store.rep(), &key, &fallback_keys));
         self.table.get(&store)?;
         let (blobs, unpack) = (self.blobs()?, self.unpack(None)?);
         let restored = blobs.restore(&self.stored.project, &key, &fallback_keys, unpack, now()).await?;
@@ -41,7 +43,7 @@ impl HostCacheStore for State {
         key: String,
         paths: Vec<String>,
     ) -> Result<SavedEntry, CapabilityError> {
-        self.count_call();
+        self.called("cache.save", &(store.rep(), &key, &paths));
         self.table.get(&store)?;
         if self.stored.cache_read_only {
             return Err(CapabilityError::Denied("the step may restore from the cache, and not save to it".into()));

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     environment::{CommandSpec, EnvironmentError, EnvironmentKind, Exit, OutputTo, Process, Signal},
+    recorder::bytes,
     state::State,
 };
 
@@ -167,7 +168,6 @@ fn output_to(to: WitOutputTo) -> OutputTo {
 impl State {
     /// The command behind a handle, to be changed by adding so many bytes.
     fn command_spec(&mut self, handle: &Resource<Command>, adds: usize) -> wasmtime::Result<&mut CommandSpec> {
-        self.count_call();
         let command = self.table.get_mut(handle)?;
         command.bytes += adds;
         self.command_bytes += adds;
@@ -183,7 +183,6 @@ impl State {
         stream: LogStream,
         length: u32,
     ) -> Result<Vec<u8>, CapabilityError> {
-        self.count_call();
         let masker = self.masker.clone();
         let RunningProcess { process, pipes } = self.table.get_mut(process)?;
         let length = length.min(READ_BYTES_MAX) as usize;
@@ -203,39 +202,43 @@ impl State {
 
 impl Host for State {
     async fn current(&mut self) -> Result<Resource<JobEnvironment>, CapabilityError> {
-        self.count_call();
+        self.called("environment.current", &());
         Ok(self.table.push(JobEnvironment)?)
     }
 }
 
 impl HostEnvironment for State {
-    async fn kind(&mut self, _: Resource<JobEnvironment>) -> wasmtime::Result<Kind> {
-        self.count_call();
+    async fn kind(&mut self, environment: Resource<JobEnvironment>) -> wasmtime::Result<Kind> {
+        self.called("environment.kind", &(environment.rep(),));
         Ok(match self.environment.kind() {
             EnvironmentKind::Host => Kind::Host,
             EnvironmentKind::Container => Kind::Container,
         })
     }
 
-    async fn workspace_path(&mut self, _: Resource<JobEnvironment>) -> wasmtime::Result<String> {
-        self.count_call();
+    async fn workspace_path(&mut self, environment: Resource<JobEnvironment>) -> wasmtime::Result<String> {
+        self.called("environment.workspace-path", &(environment.rep(),));
         Ok(self.environment.workspace_path())
     }
 
     async fn find_program(
         &mut self,
-        _: Resource<JobEnvironment>,
+        environment: Resource<JobEnvironment>,
         name: String,
     ) -> Result<Option<String>, CapabilityError> {
-        self.count_call();
+        self.called("environment.find-program", &(environment.rep(), &name));
         if name.is_empty() || name.contains('\0') {
             return Ok(None);
         }
         Ok(self.environment.find_program(&name).await?)
     }
 
-    async fn command(&mut self, _: Resource<JobEnvironment>, program: String) -> wasmtime::Result<Resource<Command>> {
-        self.count_call();
+    async fn command(
+        &mut self,
+        environment: Resource<JobEnvironment>,
+        program: String,
+    ) -> wasmtime::Result<Resource<Command>> {
+        self.called("environment.command", &(environment.rep(), &program));
         let spec = empty_command(program);
         self.command_bytes += spec.program.len();
         Ok(self.table.push(Command { bytes: spec.program.len(), spec, spawned: false })?)
@@ -249,11 +252,13 @@ impl HostEnvironment for State {
 
 impl HostCommand for State {
     async fn arg(&mut self, command: Resource<Command>, value: String) -> wasmtime::Result<()> {
+        self.called("environment.arg", &(command.rep(), &value));
         self.command_spec(&command, value.len() + 32)?.args.push(value);
         Ok(())
     }
 
     async fn env(&mut self, command: Resource<Command>, name: String, value: String) -> Result<(), CapabilityError> {
+        self.called("environment.env", &(command.rep(), &name, &value));
         check_variable(&name, &value)?;
         let adds = name.len() + value.len() + 64;
         self.command_spec(&command, adds).map_err(CapabilityError::Trap)?.env.push((name, value));
@@ -261,29 +266,33 @@ impl HostCommand for State {
     }
 
     async fn working_directory(&mut self, command: Resource<Command>, path: String) -> Result<(), CapabilityError> {
+        self.called("environment.working-directory", &(command.rep(), &path));
         let clean = working_directory(&path)?;
         self.command_spec(&command, path.len()).map_err(CapabilityError::Trap)?.working_directory = clean;
         Ok(())
     }
 
     async fn stdin(&mut self, command: Resource<Command>, contents: Vec<u8>) -> wasmtime::Result<()> {
+        self.called("environment.stdin", &(command.rep(), bytes(&contents)));
         let adds = contents.len();
         self.command_spec(&command, adds)?.stdin = contents;
         Ok(())
     }
 
     async fn stdout(&mut self, command: Resource<Command>, to: WitOutputTo) -> wasmtime::Result<()> {
+        self.called("environment.stdout", &(command.rep(), to));
         self.command_spec(&command, 0)?.stdout = output_to(to);
         Ok(())
     }
 
     async fn stderr(&mut self, command: Resource<Command>, to: WitOutputTo) -> wasmtime::Result<()> {
+        self.called("environment.stderr", &(command.rep(), to));
         self.command_spec(&command, 0)?.stderr = output_to(to);
         Ok(())
     }
 
     async fn spawn(&mut self, command: Resource<Command>) -> Result<Resource<RunningProcess>, CapabilityError> {
-        self.count_call();
+        self.called("environment.spawn", &(command.rep(),));
         let command = self.table.get_mut(&command)?;
         check_command(command)?;
         command.spawned = true;
@@ -304,7 +313,7 @@ impl HostCommand for State {
 
 impl HostProcess for State {
     async fn wait(&mut self, process: Resource<RunningProcess>) -> Result<WitExit, CapabilityError> {
-        self.count_call();
+        self.called("environment.wait", &(process.rep(),));
         Ok(match self.table.get_mut(&process)?.process.wait().await? {
             Exit::Code(code) => WitExit::Code(code),
             Exit::Signalled(signal) => WitExit::Signalled(signal),
@@ -312,7 +321,7 @@ impl HostProcess for State {
     }
 
     async fn signal(&mut self, process: Resource<RunningProcess>, signal: WitSignal) -> Result<(), CapabilityError> {
-        self.count_call();
+        self.called("environment.signal", &(process.rep(), signal));
         let signal = match signal {
             WitSignal::Interrupt => Signal::Interrupt,
             WitSignal::Terminate => Signal::Terminate,
@@ -327,6 +336,7 @@ impl HostProcess for State {
         process: Resource<RunningProcess>,
         length: u32,
     ) -> Result<Vec<u8>, CapabilityError> {
+        self.called("environment.read-stdout", &(process.rep(), length));
         self.read_pipe(&process, LogStream::Stdout, length).await
     }
 
@@ -335,6 +345,7 @@ impl HostProcess for State {
         process: Resource<RunningProcess>,
         length: u32,
     ) -> Result<Vec<u8>, CapabilityError> {
+        self.called("environment.read-stderr", &(process.rep(), length));
         self.read_pipe(&process, LogStream::Stderr, length).await
     }
 

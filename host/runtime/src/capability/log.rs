@@ -53,18 +53,18 @@ impl State {
 
 impl Host for State {
     async fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        self.count_call();
+        self.called("log.write", &(level, &message));
         self.log_host(lines(level, &message)).await
     }
 
     async fn start_group(&mut self, title: String) -> wasmtime::Result<()> {
-        self.count_call();
+        self.called("log.start-group", &(&title,));
         self.progress.open_groups += 1;
         self.log_host(format!("##[group]{}\n", title.replace('\n', " "))).await
     }
 
     async fn end_group(&mut self) -> wasmtime::Result<()> {
-        self.count_call();
+        self.called("log.end-group", &());
         match self.progress.open_groups.checked_sub(1) {
             Some(open) => {
                 self.progress.open_groups = open;
@@ -75,7 +75,7 @@ impl Host for State {
     }
 
     async fn progress(&mut self, done: u64, total: u64) -> wasmtime::Result<()> {
-        self.count_call();
+        self.called("log.progress", &(done, total));
         match self.progress.line(done, total) {
             Some(line) => self.log_host(line).await,
             None => Ok(()),

@@ -12,7 +12,6 @@ pub(crate) mod log;
 pub(crate) mod output;
 pub(crate) mod run_info;
 pub(crate) mod secrets;
-pub(crate) mod stored;
 pub(crate) mod workspace;
 
 use oxide_core::plugin::Capability;
@@ -43,6 +42,7 @@ pub(crate) mod bindings {
         ",
         world: "oxide:host/host",
         imports: { default: async | trappable },
+        additional_derives: [serde::Serialize],
         trappable_error_type: { "oxide:ci/types.error" => crate::capability::CapabilityError },
         with: {
             "oxide:ci/workspace.directory": crate::capability::workspace::Directory,
@@ -108,6 +108,7 @@ impl From<crate::environment::LogLimitReached> for CapabilityError {
 
 impl ci::types::Host for State {
     fn convert_error(&mut self, error: CapabilityError) -> wasmtime::Result<ci::types::Error> {
+        self.recorder.failed();
         Ok(match error {
             CapabilityError::NotFound(text) => ci::types::Error::NotFound(text),
             CapabilityError::Denied(text) => ci::types::Error::Denied(text),

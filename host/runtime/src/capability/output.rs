@@ -45,7 +45,7 @@ impl Collected {
 
 impl Host for State {
     async fn annotate(&mut self, annotation: WitAnnotation) -> wasmtime::Result<()> {
-        self.count_call();
+        self.called("output.annotate", &(&annotation,));
         self.collected.annotate(Annotation {
             file: annotation.file,
             line: annotation.line,
@@ -60,7 +60,7 @@ impl Host for State {
     }
 
     async fn add_summary(&mut self, markdown: String) -> Result<(), CapabilityError> {
-        self.count_call();
+        self.called("output.add-summary", &(&markdown,));
         self.collected.add_summary(&markdown)
     }
 }

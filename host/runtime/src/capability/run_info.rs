@@ -34,7 +34,7 @@ pub struct RunInfo {
 
 impl Host for State {
     async fn get(&mut self) -> wasmtime::Result<Info> {
-        self.count_call();
+        self.called("run-info.get", &());
         let info = self.run_info.clone();
         Ok(Info {
             pipeline: info.pipeline,

@@ -22,14 +22,14 @@ impl State {
 
 impl Host for State {
     async fn names(&mut self) -> wasmtime::Result<Vec<String>> {
-        self.count_call();
+        self.called("secrets.names", &());
         let mut names: Vec<String> = self.secrets.iter().map(|secret| secret.name.clone()).collect();
         names.sort();
         Ok(names)
     }
 
     async fn open(&mut self, name: String) -> Result<Resource<Secret>, CapabilityError> {
-        self.count_call();
+        self.called("secrets.open", &(&name,));
         if self.secrets.get(&name).is_none() {
             let shown: String = name.escape_debug().take(100).collect();
             let why = match self.trust {
@@ -45,17 +45,17 @@ impl Host for State {
 
 impl HostSecret for State {
     async fn name(&mut self, secret: Resource<Secret>) -> wasmtime::Result<String> {
-        self.count_call();
+        self.called("secrets.name", &(secret.rep(),));
         Ok(self.secret(&secret)?.name.clone())
     }
 
     async fn placeholder(&mut self, secret: Resource<Secret>) -> wasmtime::Result<String> {
-        self.count_call();
+        self.called("secrets.placeholder", &(secret.rep(),));
         Ok(self.secret(&secret)?.placeholder.clone())
     }
 
     async fn reveal(&mut self, secret: Resource<Secret>) -> Result<String, CapabilityError> {
-        self.count_call();
+        self.called("secrets.reveal", &(secret.rep(),));
         let secret = self.secret(&secret).map_err(CapabilityError::Trap)?;
         if !secret.reveal {
             return Err(CapabilityError::Denied(format!(

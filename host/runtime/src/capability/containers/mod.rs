@@ -185,21 +185,25 @@ async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
 
 impl Host for State {
     async fn open(&mut self) -> Result<Resource<Engine>, CapabilityError> {
-        self.count_call();
+        self.called("containers.open", &());
         self.containers.reach().await?;
         Ok(self.table.push(Engine)?)
     }
 }
 
 impl HostEngine for State {
-    async fn build(&mut self, _: Resource<Engine>, options: BuildOptions) -> Result<Resource<Image>, CapabilityError> {
-        self.count_call();
+    async fn build(
+        &mut self,
+        engine: Resource<Engine>,
+        options: BuildOptions,
+    ) -> Result<Resource<Image>, CapabilityError> {
+        self.called("containers.build", &(engine.rep(), &options));
         let id = self.build_image(options).await?;
         Ok(self.table.push(Image(id))?)
     }
 
-    async fn image(&mut self, _: Resource<Engine>, reference: String) -> Result<Resource<Image>, CapabilityError> {
-        self.count_call();
+    async fn image(&mut self, engine: Resource<Engine>, reference: String) -> Result<Resource<Image>, CapabilityError> {
+        self.called("containers.image", &(engine.rep(), &reference));
         let id = self.containers.find(&reference).await?;
         Ok(self.table.push(Image(id))?)
     }
@@ -212,12 +216,12 @@ impl HostEngine for State {
 
 impl HostImage for State {
     async fn id(&mut self, image: Resource<Image>) -> wasmtime::Result<String> {
-        self.count_call();
+        self.called("containers.id", &(image.rep(),));
         Ok(self.table.get(&image)?.0.clone())
     }
 
     async fn tag(&mut self, image: Resource<Image>, reference: String) -> Result<(), CapabilityError> {
-        self.count_call();
+        self.called("containers.tag", &(image.rep(), &reference));
         self.may_name()?;
         let id = self.table.get(&image)?.0.clone();
         Ok(self.containers.tag(&id, &reference).await?)
@@ -229,7 +233,7 @@ impl HostImage for State {
         reference: String,
         credentials: Option<WitCredentials>,
     ) -> Result<String, CapabilityError> {
-        self.count_call();
+        self.called("containers.push", &(image.rep(), &reference, &credentials));
         self.may_name()?;
         let id = self.table.get(&image)?.0.clone();
         let credentials = credentials.map(|account| Credentials {

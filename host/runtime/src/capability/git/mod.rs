@@ -26,7 +26,7 @@ pub struct Repository(Remote);
 
 impl Host for State {
     async fn open(&mut self, remote: String) -> Result<Resource<Repository>, CapabilityError> {
-        self.count_call();
+        self.called("git.open", &(&remote,));
         let remote = Remote::parse(&remote)?;
         Ok(self.table.push(Repository(remote))?)
     }
@@ -39,7 +39,7 @@ impl HostRepository for State {
         path: String,
         options: FetchOptions,
     ) -> Result<Commit, CapabilityError> {
-        self.count_call();
+        self.called("git.checkout", &(repository.rep(), &path, &options));
         let remote = self.table.get(&repository)?.0.clone();
         if self.workspace.is_read_only() {
             return Err(CapabilityError::Denied("the step may only read the workspace".into()));

@@ -19,7 +19,7 @@ use super::{
     CapabilityError,
     bindings::oxide::ci::workspace::{Entry, Host, HostDirectory},
 };
-use crate::state::State;
+use crate::{recorder::bytes, state::State};
 
 /// The workspace of the job, opened when a plugin first asks for it.
 pub(crate) struct Workspace {
@@ -69,7 +69,6 @@ impl State {
         handle: &Resource<Directory>,
         work: impl FnOnce(&Dir) -> Result<T, CapabilityError> + Send + 'static,
     ) -> Result<T, CapabilityError> {
-        self.count_call();
         let path = self.table.get(handle)?.path.clone();
         let root = self.workspace.root()?;
         let work = move || match path.as_os_str().is_empty() {
@@ -89,7 +88,6 @@ impl State {
         work: impl FnOnce(&Dir) -> Result<T, CapabilityError> + Send + 'static,
     ) -> Result<T, CapabilityError> {
         if self.table.get(handle)?.read_only {
-            self.count_call();
             return Err(CapabilityError::Denied("this directory may only be read".into()));
         }
         self.in_directory(handle, work).await
@@ -110,7 +108,7 @@ impl State {
 
 impl Host for State {
     async fn root(&mut self) -> Result<Resource<Directory>, CapabilityError> {
-        self.count_call();
+        self.called("workspace.root", &());
         self.workspace.root()?;
         Ok(self.table.push(Directory { path: PathBuf::new(), read_only: self.workspace.is_read_only() })?)
     }
@@ -118,6 +116,7 @@ impl Host for State {
 
 impl HostDirectory for State {
     async fn read(&mut self, directory: Resource<Directory>, path: String) -> Result<Vec<u8>, CapabilityError> {
+        self.called("workspace.read", &(directory.rep(), &path));
         self.in_directory(&directory, move |dir| files::read(dir, &path)).await
     }
 
@@ -128,6 +127,7 @@ impl HostDirectory for State {
         offset: u64,
         length: u32,
     ) -> Result<Vec<u8>, CapabilityError> {
+        self.called("workspace.read-range", &(directory.rep(), &path, offset, length));
         self.in_directory(&directory, move |dir| files::read_range(dir, &path, offset, length)).await
     }
 
@@ -137,6 +137,7 @@ impl HostDirectory for State {
         path: String,
         contents: Vec<u8>,
     ) -> Result<(), CapabilityError> {
+        self.called("workspace.write", &(directory.rep(), &path, bytes(&contents)));
         self.change(&directory, move |dir| files::write(dir, &path, &contents)).await
     }
 
@@ -146,18 +147,22 @@ impl HostDirectory for State {
         path: String,
         contents: Vec<u8>,
     ) -> Result<(), CapabilityError> {
+        self.called("workspace.append", &(directory.rep(), &path, bytes(&contents)));
         self.change(&directory, move |dir| files::append(dir, &path, &contents)).await
     }
 
     async fn create_directory(&mut self, directory: Resource<Directory>, path: String) -> Result<(), CapabilityError> {
+        self.called("workspace.create-directory", &(directory.rep(), &path));
         self.change(&directory, move |dir| files::create_directory(dir, &path)).await
     }
 
     async fn list(&mut self, directory: Resource<Directory>, path: String) -> Result<Vec<Entry>, CapabilityError> {
+        self.called("workspace.list", &(directory.rep(), &path));
         self.in_directory(&directory, move |dir| files::list(dir, &path)).await
     }
 
     async fn glob(&mut self, directory: Resource<Directory>, pattern: String) -> Result<Vec<Entry>, CapabilityError> {
+        self.called("workspace.glob", &(directory.rep(), &pattern));
         // Tells the thread that nobody waits any more.
         let wanted = Arc::new(());
         let still_wanted = Arc::downgrade(&wanted);
@@ -169,10 +174,12 @@ impl HostDirectory for State {
     }
 
     async fn stat(&mut self, directory: Resource<Directory>, path: String) -> Result<Entry, CapabilityError> {
+        self.called("workspace.stat", &(directory.rep(), &path));
         self.in_directory(&directory, move |dir| files::stat(dir, &path)).await
     }
 
     async fn remove(&mut self, directory: Resource<Directory>, path: String) -> Result<(), CapabilityError> {
+        self.called("workspace.remove", &(directory.rep(), &path));
         self.change(&directory, move |dir| files::remove(dir, &path)).await
     }
 
@@ -181,6 +188,7 @@ impl HostDirectory for State {
         directory: Resource<Directory>,
         path: String,
     ) -> Result<Resource<Directory>, CapabilityError> {
+        self.called("workspace.open-read-only", &(directory.rep(), &path));
         self.open_below(&directory, path, true).await
     }
 
@@ -189,6 +197,7 @@ impl HostDirectory for State {
         directory: Resource<Directory>,
         path: String,
     ) -> Result<Resource<Directory>, CapabilityError> {
+        self.called("workspace.open", &(directory.rep(), &path));
         self.open_below(&directory, path, false).await
     }
 

@@ -9,8 +9,7 @@ use cap_std::fs::Dir;
 use oxide_blobs::{BlobError, Blobs, Pack, Unpack};
 use oxide_core::time::Timestamp;
 
-use super::CapabilityError;
-use crate::{environment::EnvironmentKind, state::State};
+use crate::{capability::CapabilityError, environment::EnvironmentKind, state::State};
 
 /// The store of caches and artifacts as one call sees it.
 pub(crate) struct Stored {
@@ -26,18 +25,18 @@ pub(crate) struct Stored {
 
 impl State {
     /// The store.
-    pub(super) fn blobs(&self) -> Result<Arc<Blobs>, CapabilityError> {
+    pub(crate) fn blobs(&self) -> Result<Arc<Blobs>, CapabilityError> {
         let missing = || CapabilityError::Other("this agent has no store for caches and artifacts".to_owned());
         self.stored.blobs.clone().ok_or_else(missing)
     }
 
     /// Files of the workspace to pack.
-    pub(super) fn pack(&mut self, paths: Vec<String>) -> Result<Pack, CapabilityError> {
+    pub(crate) fn pack(&mut self, paths: Vec<String>) -> Result<Pack, CapabilityError> {
         Ok(Pack { directory: self.workspace.root()?, paths })
     }
 
     /// A directory of the workspace for files; none is its top.
-    pub(super) fn unpack(&mut self, below: Option<Dir>) -> Result<Unpack, CapabilityError> {
+    pub(crate) fn unpack(&mut self, below: Option<Dir>) -> Result<Unpack, CapabilityError> {
         if self.workspace.is_read_only() {
             return Err(CapabilityError::Denied("the step may only read the workspace".into()));
         }
@@ -52,13 +51,13 @@ impl State {
 }
 
 /// The present.
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Seconds since 1970, as the contract has it.
-pub(super) fn seconds(time: Timestamp) -> i64 {
+pub(crate) fn seconds(time: Timestamp) -> i64 {
     time.0.div_euclid(1000)
 }
 
