@@ -11,58 +11,15 @@ use std::{
     thread,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crate::{oxide::Project, registry::Registry};
 
-use crate::oxide::{Project, docker};
-
-/// The registry and an account that may push to it.
-struct Registry {
-    address: String,
-    username: String,
-    password: String,
-}
-
-impl Registry {
-    /// The registry of the tests; none where there is none, which nobody may skip in CI.
-    fn of_tests() -> Option<Registry> {
-        let variable = |name: &str| std::env::var(name).ok();
-        let (Some(address), Some(_)) = (variable("OXIDE_TEST_REGISTRY"), docker()) else {
-            assert!(variable("CI").as_deref() != Some("true"), "nothing is skipped in CI");
-            eprintln!("SKIPPED: pushing needs Docker and a registry");
-            return None;
-        };
-        let account = |part| variable(part).expect("the registry comes with an account");
-        Some(Registry {
-            address,
-            username: account("OXIDE_TEST_REGISTRY_USERNAME"),
-            password: account("OXIDE_TEST_REGISTRY_PASSWORD"),
-        })
-    }
-
-    /// The digest that the registry itself tells for a tag.
-    fn digest(&self, repository: &str, tag: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let account = STANDARD.encode(format!("{}:{}", self.username, self.password));
-        write!(
-            stream,
-            "HEAD /v2/{repository}/manifests/{tag} HTTP/1.0\r\nHost: {}\r\nAuthorization: Basic {account}\r\nAccept: \
-             application/vnd.docker.distribution.manifest.v2+json\r\n\r\n",
-            self.address
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let header = answer.lines().find_map(|line| line.strip_prefix("Docker-Content-Digest: "));
-        header.unwrap_or_else(|| panic!("the registry has no {repository}:{tag}: {answer}")).trim().to_owned()
-    }
-
-    fn project(&self, steps: &str) -> Project {
-        let text = format!("version: \"1\"\nname: push\nstages:\n  image:\n    environment: host\n    steps:\n{steps}");
-        let mut project = Project::with_pipeline(&text);
-        project.set("REGISTRY_USERNAME", &self.username);
-        project.set("REGISTRY_PASSWORD", &self.password);
-        project
-    }
+/// A project that pushes, with the account of the registry.
+fn project(registry: &Registry, steps: &str) -> Project {
+    let text = format!("version: \"1\"\nname: push\nstages:\n  image:\n    environment: host\n    steps:\n{steps}");
+    let mut project = Project::with_pipeline(&text);
+    project.set("REGISTRY_USERNAME", &registry.username);
+    project.set("REGISTRY_PASSWORD", &registry.password);
+    project
 }
 
 /// A step that makes a context of its own, so that tests do not share layers.
@@ -76,13 +33,16 @@ fn context(of: &str) -> String {
 fn an_image_is_pushed_under_all_its_tags_and_its_digest_is_that_of_the_registry() {
     let Some(registry) = Registry::of_tests() else { return };
     let address = &registry.address;
-    let project = registry.project(&format!(
-        "{}      - id: image\n        uses: oxide/docker-build@1\n        with:\n          tags: [\"{address}/a/app:1\", \
+    let project = project(
+        &registry,
+        &format!(
+            "{}      - id: image\n        uses: oxide/docker-build@1\n        with:\n          tags: [\"{address}/a/app:1\", \
          \"{address}/a/app:2\"]\n          push: true\n          username: {}\n          password: ${{{{ \
          secrets.REGISTRY_PASSWORD }}}}\n      - run: echo \"it is ${{{{ steps.image.outputs.digest }}}}\"\n",
-        context("pushed"),
-        registry.username
-    ));
+            context("pushed"),
+            registry.username
+        ),
+    );
     let ended = project.oxide(&["run", "--verbose"]).expect(0);
     let digest = registry.digest("a/app", "1");
     assert!(ended.stdout.contains(&format!("it is {digest}\n")), "{digest}\n{}", ended.stdout);
@@ -104,12 +64,15 @@ fn secrets_of_known_names_are_the_account_of_the_step_that_names_them() {
             registry.address
         )
     };
-    let project = registry.project(&format!(
-        "{}{}{}",
-        context("by name"),
-        step("named/app", "        secrets: [REGISTRY_USERNAME, REGISTRY_PASSWORD]\n"),
-        step("nobody/app", "")
-    ));
+    let project = project(
+        &registry,
+        &format!(
+            "{}{}{}",
+            context("by name"),
+            step("named/app", "        secrets: [REGISTRY_USERNAME, REGISTRY_PASSWORD]\n"),
+            step("nobody/app", "")
+        ),
+    );
     let ended = project.oxide(&["run"]).expect(0);
     registry.digest("named/app", "latest");
     assert!(ended.stdout.contains("no basic auth credentials; give an account"), "{}", ended.stdout);
@@ -118,12 +81,15 @@ fn secrets_of_known_names_are_the_account_of_the_step_that_names_them() {
 #[test]
 fn a_registry_that_refuses_says_what_to_check_and_the_password_is_not_shown() {
     let Some(registry) = Registry::of_tests() else { return };
-    let mut project = registry.project(&format!(
-        "{}      - uses: oxide/docker-build@1\n        with: {{ tags: [\"{}/b/app:1\"], push: true, username: ada }}\n        \
+    let mut project = project(
+        &registry,
+        &format!(
+            "{}      - uses: oxide/docker-build@1\n        with: {{ tags: [\"{}/b/app:1\"], push: true, username: ada }}\n        \
          secrets: [REGISTRY_PASSWORD]\n      - run: printf 'wrong ~~%s~~\\n' password\n        if: always()\n",
-        context("refused"),
-        registry.address
-    ));
+            context("refused"),
+            registry.address
+        ),
+    );
     project.set("REGISTRY_PASSWORD", "wrong ~~password~~");
     let ended = project.oxide(&["run", "--verbose"]).expect(1);
     assert!(ended.stdout.contains("refuses the account for"), "{}", ended.stdout);
@@ -135,12 +101,15 @@ fn a_registry_that_refuses_says_what_to_check_and_the_password_is_not_shown() {
 fn a_push_that_breaks_off_says_that_it_can_be_tried_again() {
     let Some(registry) = Registry::of_tests() else { return };
     let proxy = BreakingProxy::start(registry.address.clone());
-    let project = registry.project(&format!(
-        "{}      - uses: oxide/docker-build@1\n        with: {{ tags: [\"{}/c/app:1\"], push: true }}\n        secrets: \
+    let project = project(
+        &registry,
+        &format!(
+            "{}      - uses: oxide/docker-build@1\n        with: {{ tags: [\"{}/c/app:1\"], push: true }}\n        secrets: \
          [REGISTRY_USERNAME, REGISTRY_PASSWORD]\n",
-        context("broken"),
-        proxy.address
-    ));
+            context("broken"),
+            proxy.address
+        ),
+    );
     let ended = project.oxide(&["run"]).expect(1);
     assert!(proxy.broke.load(Ordering::SeqCst), "the push came as far as the manifest: {}", ended.stdout);
     assert!(ended.stdout.contains("broke off: ") && ended.stdout.contains("try again: "), "{}", ended.stdout);

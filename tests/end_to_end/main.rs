@@ -1,11 +1,13 @@
 //! End to end: the real program on real projects. One binary, a module for each kind of story.
 //!
-//! `cases` runs every folder of `tests/cases`, `examples` every pipeline of `examples`; `crash` kills things;
-//! `compiling` is about plugins that are large or hostile; `private` about rights on files; `tidy` holds the rules of the house.
+//! `cases` runs every folder of `tests/cases`, `examples` every pipeline of `examples`; `c_project` is one of them from
+//! its checkout to an image in a registry; `crash` kills things; `compiling` is about plugins that are large or hostile;
+//! `private` about rights on files; `tidy` holds the rules of the house.
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
 
 mod blobs;
+mod c_project;
 mod cases;
 mod compiling;
 mod crash;
@@ -14,4 +16,5 @@ mod examples;
 mod inspect;
 mod oxide;
 mod private;
+mod registry;
 mod tidy;

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use oxide_core::effects::{CallTally, StepEffects};
+use oxide_core::{
+    effects::{CallTally, StepEffects},
+    quantity::hexadecimal,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use wasmtime::CallHook;
@@ -85,7 +88,7 @@ impl Recorder {
             failed: tally.failed,
             wall_us: u64::try_from(tally.wall.as_micros()).unwrap_or(u64::MAX),
         };
-        let digest = self.digest.filter(|_| !self.tallies.is_empty()).map(|digest| format!("{:x}", digest.finalize()));
+        let digest = self.digest.filter(|_| !self.tallies.is_empty()).map(|digest| hexadecimal(&digest.finalize()));
         StepEffects { calls: self.tallies.into_iter().map(tally).collect(), digest }
     }
 }

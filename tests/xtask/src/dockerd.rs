@@ -1,4 +1,4 @@
-//! A Docker engine of our own for the tests: its own data, its own socket, no network, one small image.
+//! A Docker engine of our own for the tests: its own data, its own socket, no network, two images.
 
 use std::{
     fs,
@@ -10,8 +10,24 @@ use std::{
 
 use crate::tools::{Outcome, say, succeed};
 
-/// The image that the tests use; nothing can be pulled while testing.
+/// The image that most tests use; nothing can be pulled while testing.
 const IMAGE: &str = "oxide-test/busybox:1";
+/// The same with the C compiler of this machine.
+const COMPILER_IMAGE: &str = "oxide-test/gcc:1";
+/// Puts the compiler of this machine, and what it needs to make static programs, into the directory `$1`.
+const COPY_COMPILER: &str = r#"
+put() { for path; do cp -RL --parents "$path" "$to"; done; }
+to=$1
+part() { gcc -print-prog-name="$1" | grep / || command -v "$1"; }
+programs="$(command -v gcc) $(command -v make) $(command -v ar) $(part as) $(part ld) $(part cc1) $(part collect2)"
+put $programs
+put $(ldd $programs | grep -o '/[^ ]*\.so[^ ]*' | sort -u)
+for file in crt1.o crti.o crtn.o crtbeginT.o crtend.o libgcc.a libgcc_eh.a libc.a liblto_plugin.so; do
+  put "$(gcc -print-file-name=$file)"
+done
+put "$(gcc -print-file-name=include)"
+put $(dpkg -L libc6-dev linux-libc-dev | grep '^/usr/include/.*\.h$')
+"#;
 
 /// A running engine; it ends when this is dropped.
 pub struct Dockerd {
@@ -42,7 +58,7 @@ impl Dockerd {
             .map_err(|error| format!("could not start dockerd: {error}"))?;
         let engine = Dockerd { process, folder };
         engine.wait_until_ready()?;
-        engine.make_image()?;
+        engine.make_images()?;
         Ok(engine)
     }
 
@@ -65,8 +81,8 @@ impl Dockerd {
         Err(format!("dockerd did not get ready within 30 s; its log ends with\n{}", tail.join("\n")))
     }
 
-    /// Makes an image of one static busybox with a link for each of its tools.
-    fn make_image(&self) -> Outcome {
+    /// Makes an image of one static busybox with a link for each of its tools, and one that can compile, too.
+    fn make_images(&self) -> Outcome {
         let files = self.folder.join("image");
         let bin = files.join("bin");
         let failed = |error: std::io::Error| format!("could not make the files of the test image: {error}");
@@ -76,9 +92,15 @@ impl Dockerd {
         let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).is_file());
         fs::copy(busybox.ok_or("busybox is not installed")?, bin.join("busybox")).map_err(failed)?;
         succeed(Command::new("chroot").arg(&files).args(["/bin/busybox", "--install", "-s", "/bin"]))?;
+        self.import(&files, IMAGE)?;
+        succeed(Command::new("sh").args(["-e", "-c", COPY_COMPILER, "sh"]).arg(&files))?;
+        self.import(&files, COMPILER_IMAGE)
+    }
+
+    fn import(&self, files: &Path, image: &str) -> Outcome {
         let archive = self.folder.join("image.tar");
-        succeed(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&files).arg("."))?;
-        succeed(self.docker().arg("import").arg(&archive).arg(IMAGE).stdout(Stdio::null()))
+        succeed(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(files).arg("."))?;
+        succeed(self.docker().arg("import").arg(&archive).arg(image).stdout(Stdio::null()))
     }
 
     fn docker(&self) -> Command {

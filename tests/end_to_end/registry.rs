@@ -1,0 +1,55 @@
+//! The container registry that the test command started, where `OXIDE_TEST_REGISTRY` says how to reach it.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::oxide::docker;
+
+/// The registry and an account that may push to it.
+pub struct Registry {
+    /// Host and port.
+    pub address: String,
+    /// The name of the account.
+    pub username: String,
+    /// Its password.
+    pub password: String,
+}
+
+impl Registry {
+    /// The registry of the tests; none where there is none, which nobody may skip in CI.
+    pub fn of_tests() -> Option<Registry> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let (Some(address), Some(_)) = (variable("OXIDE_TEST_REGISTRY"), docker()) else {
+            assert!(variable("CI").as_deref() != Some("true"), "nothing is skipped in CI");
+            eprintln!("SKIPPED: pushing needs Docker and a registry");
+            return None;
+        };
+        let account = |part| variable(part).expect("the registry comes with an account");
+        Some(Registry {
+            address,
+            username: account("OXIDE_TEST_REGISTRY_USERNAME"),
+            password: account("OXIDE_TEST_REGISTRY_PASSWORD"),
+        })
+    }
+
+    /// The digest that the registry itself tells for a tag.
+    pub fn digest(&self, repository: &str, tag: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let account = STANDARD.encode(format!("{}:{}", self.username, self.password));
+        write!(
+            stream,
+            "HEAD /v2/{repository}/manifests/{tag} HTTP/1.0\r\nHost: {}\r\nAuthorization: Basic {account}\r\nAccept: \
+             application/vnd.docker.distribution.manifest.v2+json\r\n\r\n",
+            self.address
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let header = answer.lines().find_map(|line| line.strip_prefix("Docker-Content-Digest: "));
+        header.unwrap_or_else(|| panic!("the registry has no {repository}:{tag}: {answer}")).trim().to_owned()
+    }
+}
