@@ -26,7 +26,9 @@ fn shells() -> Vec<&'static str> {
 fn printed(shell: &str, script: &str, value: &str) -> String {
     let lifted = lifted(script);
     let mut command = Command::new(shell);
-    command.args(["-euc", &lifted.script]).current_dir(std::env::temp_dir());
+    // Empty, so that no pattern in a value means a file.
+    let directory = tempfile::tempdir().unwrap();
+    command.args(["-euc", &lifted.script]).current_dir(directory.path());
     lifted.variables.iter().for_each(|(name, _)| {
         command.env(name, value);
     });
