@@ -7,7 +7,7 @@ pub mod mask;
 pub mod placeholder;
 
 pub use mask::{MaskStream, Masker};
-pub use placeholder::{Placeholders, StepSecret};
+pub use placeholder::{FillStream, Placeholders, StepSecret};
 
 use std::{collections::BTreeMap, fmt};
 

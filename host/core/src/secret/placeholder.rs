@@ -90,8 +90,59 @@ impl Placeholders {
     }
 }
 
+/// Puts values in the place of placeholders in what comes in chunks: one that is cut by the border of two chunks is found.
+/// Holds back only what may be the beginning of a placeholder.
+#[derive(Clone, Debug, Default)]
+pub struct FillStream {
+    held: Vec<u8>,
+    first: Option<String>,
+}
+
+impl FillStream {
+    /// Takes a chunk; gives what can be passed on.
+    pub fn push(&mut self, secrets: &Placeholders, chunk: &[u8]) -> Vec<u8> {
+        let mut held = std::mem::take(&mut self.held);
+        held.extend_from_slice(chunk);
+        let (mut out, mut rest) = (Vec::with_capacity(held.len()), held.as_slice());
+        while let Some(at) = memchr::memchr(MARK.as_bytes()[0], rest) {
+            out.extend_from_slice(&rest[..at]);
+            rest = &rest[at..];
+            if let Some(secret) = secrets.iter().find(|secret| rest.starts_with(secret.placeholder.as_bytes())) {
+                out.extend_from_slice(secret.value.expose().as_bytes());
+                rest = &rest[secret.placeholder.len()..];
+                self.first.get_or_insert_with(|| secret.name.clone());
+            } else if secrets.iter().any(|secret| secret.placeholder.as_bytes().starts_with(rest)) {
+                self.held = rest.to_vec();
+                return out;
+            } else {
+                out.push(rest[0]);
+                rest = &rest[1..];
+            }
+        }
+        out.extend_from_slice(rest);
+        out
+    }
+
+    /// Gives what was held back: nothing follows that could complete a placeholder.
+    pub fn end(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Is anything held back?
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// The name of the first secret that was found so far.
+    pub fn first(&self) -> Option<&str> {
+        self.first.as_deref()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn two() -> Placeholders {
@@ -114,5 +165,29 @@ mod tests {
         let bytes = [b"\xff".as_slice(), a.as_bytes(), b"\xfe", b.as_bytes()].concat();
         assert_eq!(*secrets.fill_bytes(&bytes), *b"\xfffirst value\xfesecond value");
         assert_eq!(secrets.named_in(&b).map(|secret| secret.name.as_str()).collect::<Vec<_>>(), ["B"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_fills_the_same_wherever_it_is_cut(
+            pieces in proptest::collection::vec(0..5_usize, 0..12),
+            cuts in proptest::collection::vec(0..400_usize, 0..12),
+        ) {
+            let secrets = two();
+            let [a, b] = ["A", "B"].map(|name| secrets.get(name).unwrap().placeholder.clone());
+            let part = |piece: &usize| [&a, &b, "oxide_secret_A_0000", "oxide_", "x\u{fc}o"][*piece];
+            let text: String = pieces.iter().map(part).collect();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let mut stream = FillStream::default();
+            let mut filled = Vec::new();
+            for pair in cuts.windows(2) {
+                filled.extend(stream.push(&secrets, &text.as_bytes()[pair[0]..pair[1]]));
+            }
+            filled.extend(stream.end());
+            prop_assert_eq!(&*secrets.fill_bytes(text.as_bytes()), filled.as_slice());
+            prop_assert_eq!(stream.first().is_some(), text.contains(&a) || text.contains(&b));
+        }
     }
 }
