@@ -155,7 +155,7 @@ fn greetings_in(language: &str) -> Option<Project> {
 }
 
 /// A component that the test command built; none where its tools cannot be had.
-fn component_in(language: &str) -> Option<std::path::PathBuf> {
+pub fn component_in(language: &str) -> Option<std::path::PathBuf> {
     let folder = std::env::var_os("OXIDE_TEST_LANGUAGES");
     let component = folder.map(|folder| Path::new(&folder).join(language).with_extension("wasm"));
     let component = component.filter(|component| component.exists());

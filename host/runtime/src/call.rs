@@ -159,7 +159,7 @@ fn new_store(engine: &Engine, state: State, limits: &Limits) -> Store<State> {
     store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL)).expect("the engine counts fuel, and it is not zero");
     store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
     store.call_hook(|mut store, hook| {
-        store.data_mut().recorder.hook(hook);
+        store.data_mut().crosses(hook);
         Ok(())
     });
     store

@@ -22,6 +22,7 @@ mod runtime;
 mod call;
 mod failure;
 mod limiter;
+mod reach;
 mod recorder;
 mod state;
 mod step_log;

@@ -5,7 +5,7 @@
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
@@ -272,7 +272,8 @@ impl TierParts {
     fn link(&self, component: Component, description: PluginDescription) -> Result<Arc<Plugin>, LoadError> {
         let refused = |error: wasmtime::Error| LoadError::Link(format!("{error:#}"));
         let mut linker = self.wasi.clone();
-        for capability in description.imports.iter().filter_map(|import| import.capability) {
+        let imported: BTreeSet<_> = description.imports.iter().filter_map(|import| import.capability).collect();
+        for capability in imported {
             capability::link(capability, &mut linker).map_err(refused)?;
         }
         let instance = linker.instantiate_pre(&component).map_err(refused)?;

@@ -21,7 +21,7 @@ pub struct Plugin {
 
 /// A capability that the component imports and the pipeline does not grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it imports `oxide:ci/{capability}` ({}), which this step does not grant", capability.summary())]
+#[error("it imports `{}` ({}), which this step does not grant", capability.import(), capability.summary())]
 pub struct NotGranted {
     /// The first capability that is missing.
     pub capability: Capability,
@@ -32,14 +32,7 @@ pub struct NotGranted {
 impl NotGranted {
     /// The line to add to the step.
     pub fn hint(&self) -> String {
-        let grants: Vec<String> = self
-            .asks_for
-            .iter()
-            .map(|capability| {
-                let value = if capability.has_access() { "write" } else { "true" };
-                format!("{}: {value}", capability.yaml_key())
-            })
-            .collect();
+        let grants: Vec<String> = self.asks_for.iter().map(|capability| capability.example_grant()).collect();
         format!("add `grants: {{ {} }}` to the step if you trust the plugin", grants.join(", "))
     }
 }
@@ -86,7 +79,7 @@ mod tests {
     fn the_hint_is_the_line_to_write() {
         let missing = NotGranted {
             capability: Capability::Environment,
-            asks_for: vec![Capability::Workspace, Capability::Environment],
+            asks_for: vec![Capability::Workspace, Capability::Environment, Capability::Secrets, Capability::Http],
         };
         assert_eq!(
             missing.to_string(),
@@ -94,7 +87,7 @@ mod tests {
         );
         assert_eq!(
             missing.hint(),
-            "add `grants: { workspace: write, environment: true }` to the step if you trust the plugin"
+            "add `grants: { workspace: write, environment: true, secrets: [NAME], http: [HOST] }` to the step if you trust the plugin"
         );
     }
 }

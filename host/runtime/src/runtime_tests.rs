@@ -68,7 +68,10 @@ async fn imports_that_do_not_fit_are_refused() {
     let home = tempfile::tempdir().unwrap();
     let runtime = runtime(&home);
     let cases = [
-        (r#"(import "wasi:http/types@0.2.0" (instance))"#, "the component imports `wasi:http/types@0.2.0`, which"),
+        (
+            r#"(import "wasi:http/incoming-handler@0.2.0" (instance))"#,
+            "the component imports `wasi:http/incoming-handler@0.2.0`, which",
+        ),
         (r#"(import "oxide:ci/git@0.1.0" (instance (export "clone" (func))))"#, "the component does not fit this host"),
     ];
     for (import, message) in cases {

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use oxide_blobs::Blobs;
 use oxide_core::{
     grant::Trust,
+    plugin::Capability,
     secret::{Masker, Placeholders},
 };
 use serde::Serialize;
-use wasmtime::component::ResourceTable;
+use wasmtime::{CallHook, component::ResourceTable};
 use wasmtime_wasi::WasiCtx;
 
 use crate::{
     call::StepCall,
-    capability::{log::Progress, output::Collected, run_info::RunInfo, workspace::Workspace},
+    capability::{http::Http, log::Progress, output::Collected, run_info::RunInfo, tcp::Tcp, workspace::Workspace},
     containers::ContainerEngine,
     environment::Environment,
     limiter::Limiter,
+    reach::{Names, Reach},
     recorder::Recorder,
     step_log::StepLog,
     stored::Stored,
@@ -36,6 +38,8 @@ pub(crate) struct State {
     pub environment: Arc<dyn Environment>,
     pub containers: Arc<dyn ContainerEngine>,
     pub secrets: Placeholders,
+    pub http: Http,
+    pub tcp: Arc<Tcp>,
     /// How far the run is trusted.
     pub trust: Trust,
     /// Finds the secrets of the whole run, those of other steps too.
@@ -55,8 +59,15 @@ impl State {
         let recorder = Recorder::new(!call.secrets.iter().any(|secret| secret.reveal));
         let mut table = ResourceTable::new();
         table.set_max_capacity(call.limits.handles as usize);
+        let reach = |capability, rules| Reach { capability, rules, trust: call.grants.trust, names: Names::System };
+        let tcp = Tcp::new(reach(Capability::Tcp, call.grants.tcp), log.clone());
+        // Only who may send requests spends secrets in them.
+        let may_send = call.grants.capabilities.contains(&Capability::Http);
+        let sent = if may_send { call.secrets.clone() } else { Placeholders::default() };
         State {
-            wasi: wasi::context(&log),
+            wasi: wasi::context(&log, &tcp),
+            http: Http::new(reach(Capability::Http, call.grants.http), sent, log.clone()),
+            tcp,
             table,
             limiter: Limiter::new(call.limits.memory_bytes),
             log,
@@ -84,6 +95,22 @@ impl State {
     /// The first line of every function of a capability: its name in the contract, and what it was called with.
     pub fn called(&mut self, name: &'static str, arguments: &impl Serialize) {
         self.recorder.called(name, arguments);
+    }
+
+    /// The guest enters the host, or goes back. What the standard interfaces were asked for is learned afterwards.
+    pub fn crosses(&mut self, hook: CallHook) {
+        if matches!(hook, CallHook::ReturningFromHost) {
+            if let Some(request) = self.http.take_asked() {
+                self.called("http.request", &request);
+            }
+            if let Some((address, allowed)) = self.tcp.take_asked() {
+                self.called("tcp.connect", &(address,));
+                if !allowed {
+                    self.recorder.failed();
+                }
+            }
+        }
+        self.recorder.hook(hook);
     }
 
     /// Notes that a clock or random numbers are used.

@@ -121,6 +121,11 @@ impl StepLog {
         true
     }
 
+    /// Says something of the host's own where nobody can wait. What comes too fast is left out.
+    pub fn note(&self, line: String) {
+        self.queue_output(LogStream::Host, line.into());
+    }
+
     /// Is there nothing that waits for [`StepLog::flush`]?
     pub fn is_flushed(&self) -> bool {
         lock(&self.queue).is_empty()

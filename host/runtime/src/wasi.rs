@@ -1,5 +1,5 @@
-//! WASI 0.2 without any authority: no files, no variables, no arguments, no network. What a plugin prints goes to the
-//! log of its step.
+//! WASI 0.2 without any authority: no files, no variables, no arguments, no network but what [`tcp`] lets through. What a
+//! plugin prints goes to the log of its step.
 //!
 //! Clocks and random numbers are linked, because toolchains need them; their use is noted.
 
@@ -17,7 +17,12 @@ use wasmtime_wasi::{
     random::{WasiRandom, WasiRandomView as _},
 };
 
-use crate::{environment::LogLimitReached, state::State, step_log::StepLog};
+use crate::{
+    capability::tcp::{self, Tcp},
+    environment::LogLimitReached,
+    state::State,
+    step_log::StepLog,
+};
 
 /// How much a plugin may write before it waits.
 const WRITE_BYTES: usize = 64 << 10;
@@ -31,6 +36,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     bindings::random::random::add_to_linker::<State, WasiRandom>(linker, |state| state.impure().random())?;
     bindings::random::insecure::add_to_linker::<State, WasiRandom>(linker, |state| state.impure().random())?;
     bindings::random::insecure_seed::add_to_linker::<State, WasiRandom>(linker, |state| state.impure().random())?;
+    tcp::add_lookup_to_linker(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -46,15 +52,17 @@ pub(crate) fn is_linked(import: &str) -> bool {
 }
 
 /// The WASI state of one call.
-pub(crate) fn context(log: &Arc<StepLog>) -> WasiCtx {
+pub(crate) fn context(log: &Arc<StepLog>, tcp: &Arc<Tcp>) -> WasiCtx {
     // The defaults are: nothing to read, no variables, no arguments, no directories, no addresses, no names.
-    WasiCtx::builder()
+    let mut builder = WasiCtx::builder();
+    builder
         .stdout(Output { log: log.clone(), stream: LogStream::Stdout })
         .stderr(Output { log: log.clone(), stream: LogStream::Stderr })
         .allow_tcp(false)
         .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .build()
+        .allow_ip_name_lookup(false);
+    tcp.guard(&mut builder);
+    builder.build()
 }
 
 impl WasiView for State {

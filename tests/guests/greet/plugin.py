@@ -1,5 +1,8 @@
 """Greets, in Python."""
 
+import encodings.idna  # Looked up by its name when a connection is made.
+from http.client import HTTPConnection
+
 import wit_world
 from componentize_py_types import Err
 from wit_world.imports.types import Failure_Other
@@ -13,5 +16,9 @@ class WitWorld(wit_world.WitWorld):
             raise TypeError("a bug in this plugin")
         while inputs.name == "forever":
             pass
+        if inputs.name.startswith("localhost:"):
+            connection = HTTPConnection(inputs.name)
+            connection.request("GET", "/echo", headers={"x-token": "python"})
+            return wit_world.Outputs(connection.getresponse().read().decode())
         greeting = f"Hello, {inputs.name}!"
         return wit_world.Outputs(greeting.upper() if inputs.shout else greeting)

@@ -17,6 +17,7 @@ pub fn run(words: &[&str]) -> Outcome {
     let missing = packages::ensure(&[
         ("git", "git"),
         ("make", "make"),
+        ("openssl", "openssl"),
         ("dockerd", "docker.io"),
         ("docker", "docker.io"),
         ("iptables", "iptables"),

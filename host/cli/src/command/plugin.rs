@@ -103,6 +103,14 @@ fn text(name: &str, plugin: &PluginDescription, paint: Paint) -> String {
     for capability in asked {
         line(format!("  {:<12} {}", capability.yaml_key(), paint.dim(capability.summary())));
     }
+    let by_habit: Vec<_> =
+        plugin.can_use().into_iter().filter(|capability| capability.is_imported_by_habit()).collect();
+    if !by_habit.is_empty() {
+        line(format!("\n{}", paint.bold("runs without, and can use if granted")));
+    }
+    for capability in by_habit {
+        line(format!("  {:<12} {}", capability.yaml_key(), paint.dim(capability.summary())));
+    }
     for (heading, fields) in [("inputs", &plugin.inputs), ("outputs", &plugin.outputs)] {
         line(format!("\n{}", paint.bold(heading)));
         if fields.is_empty() {

@@ -68,16 +68,30 @@ impl HostRule {
         Ok(HostRule { host, port, private })
     }
 
+    /// The rule as an entry of a list in the pipeline.
+    pub fn as_yaml(&self) -> String {
+        let text = self.to_string();
+        let private_by_itself = HostRule::parse(&text).is_ok_and(|rule| rule.private);
+        let quoted = if text.contains([':', '*']) { format!("\"{text}\"") } else { text };
+        match self.private && !private_by_itself {
+            true => format!("{{ host: {quoted}, private: true }}"),
+            false => quoted,
+        }
+    }
+
     /// Does the rule let a step connect to this host and port? `usual_port` is the one that a rule without port means.
     pub fn matches(&self, host: &str, port: u16, usual_port: Option<u16>) -> bool {
-        let right_port = self.port.or(usual_port) == Some(port);
+        self.port.or(usual_port) == Some(port) && self.matches_host(host)
+    }
+
+    /// Is it a rule for this host, whatever the port?
+    pub fn matches_host(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
         let host = host.parse::<IpAddr>().map_or(host, |address| address.to_string());
-        let right_host = match self.host.strip_prefix("*.") {
+        match self.host.strip_prefix("*.") {
             Some(domain) => host.strip_suffix(domain).is_some_and(|before| before.ends_with('.') && before.len() > 1),
             None => host == self.host,
-        };
-        right_port && right_host
+        }
     }
 }
 
@@ -187,6 +201,20 @@ mod tests {
             let expected = expected.map(|(host, port, private)| HostRule { host: host.to_owned(), port, private });
             assert_eq!(HostRule::parse(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_rule_is_written_so_that_yaml_reads_it_again() {
+        for (text, yaml) in [
+            ("codecov.io", "codecov.io"),
+            ("*.example.org:8443", "\"*.example.org:8443\""),
+            ("[::1]:80", "\"[::1]:80\""),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(HostRule::parse(text).unwrap().as_yaml(), yaml);
+        }
+        let private = HostRule { private: true, ..HostRule::parse("git.corp:443").unwrap() };
+        assert_eq!(private.as_yaml(), "{ host: \"git.corp:443\", private: true }");
     }
 
     #[test]

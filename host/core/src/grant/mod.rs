@@ -50,6 +50,18 @@ pub enum SecretGrant {
     Reveal,
 }
 
+/// Hosts as they are shown. Those of which the pipeline says that they may be private are marked.
+fn hosts(rules: &[HostRule]) -> String {
+    let shown = |rule: &HostRule| {
+        let by_itself = HostRule::parse(&rule.to_string()).is_ok_and(|rule| rule.private);
+        format!("{rule}{}", if rule.private && !by_itself { " (may be private)" } else { "" })
+    };
+    match rules {
+        [] => "no host".to_owned(),
+        rules => rules.iter().map(shown).collect::<Vec<_>>().join(" and "),
+    }
+}
+
 impl Grants {
     /// Is this capability granted?
     pub fn allows(&self, capability: Capability) -> bool {
@@ -76,11 +88,14 @@ impl Grants {
         }
     }
 
-    /// A granted capability as it is shown: `git`, `cache (read only)`.
+    /// A granted capability as it is shown: `git`, `cache (read only)`, `http: codecov.io and example.org:8443`.
     pub fn shown(&self, capability: Capability) -> String {
-        match self.is_read_only(capability) {
-            true => format!("{} (read only)", capability.yaml_key()),
-            false => capability.yaml_key().to_owned(),
+        let key = capability.yaml_key();
+        match capability {
+            Capability::Http => format!("{key}: {}", hosts(&self.http)),
+            Capability::Tcp => format!("{key}: {}", hosts(&self.tcp)),
+            _ if self.is_read_only(capability) => format!("{key} (read only)"),
+            _ => key.to_owned(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::{Reader, found};
 use crate::{
     diagnostic::Diagnostic,
-    grant::{Grants, SecretGrant},
+    grant::{Grants, HostRule, HostRuleError, SecretGrant},
     plugin::Capability,
     secret::is_secret_name,
     yaml::{Content, Node, Span, is_null},
@@ -22,9 +22,6 @@ pub struct GrantList {
     pub span: Span,
 }
 
-/// Capabilities of the contract that this version does not offer.
-const LATER: [&str; 2] = ["http", "tcp"];
-
 impl GrantList {
     pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<GrantList> {
         let entries = reader.entries(node, "`grants`")?;
@@ -33,13 +30,8 @@ impl GrantList {
         for (key, value) in entries {
             let name = key.as_text().unwrap_or("");
             let Some(capability) = Capability::ALL.into_iter().find(|capability| capability.yaml_key() == name) else {
-                if LATER.contains(&name) {
-                    let message = format!("the capability `{name}` is not supported by this version");
-                    reader.error(Diagnostic::at(key.span, message));
-                } else {
-                    let known: Vec<&str> = grantable().map(Capability::yaml_key).collect();
-                    reader.unknown_key(key, "grants", &known);
-                }
+                let known: Vec<&str> = grantable().map(Capability::yaml_key).collect();
+                reader.unknown_key(key, "grants", &known);
                 continue;
             };
             if capability.is_always_granted() {
@@ -73,6 +65,14 @@ impl GrantList {
                 self.grants.secrets = secrets(value, reader);
                 true
             }
+            Capability::Http => {
+                self.grants.http = hosts(value, capability, reader);
+                true
+            }
+            Capability::Tcp => {
+                self.grants.tcp = hosts(value, capability, reader);
+                true
+            }
             other => reader.boolean(value, &format!("the grant `{}`", other.yaml_key())).unwrap_or(false),
         }
     }
@@ -99,6 +99,54 @@ fn secrets(node: &Node, reader: &mut Reader) -> BTreeMap<String, SecretGrant> {
         }
     }
     secrets
+}
+
+/// `http:` or `tcp:` of `grants:`: hosts, or mappings with a host and `private`.
+fn hosts(node: &Node, capability: Capability, reader: &mut Reader) -> Vec<HostRule> {
+    let what = format!("the grant `{}`", capability.yaml_key());
+    let example = if capability == Capability::Tcp { "\"example.org:5432\"" } else { "example.org" };
+    let Content::List(items) = &node.content else {
+        let found = found(node);
+        let error = Diagnostic::at(node.span, format!("{what} must be a list of hosts, and this is {found}"));
+        let shown = match node.as_text() {
+            Some(text) if text.contains(['.', ':']) && read_rule(text, capability).is_ok() => format!("\"{text}\""),
+            _ => example.to_owned(),
+        };
+        reader.error(error.hint(format!("write `{}: [{shown}]`", capability.yaml_key())));
+        return Vec::new();
+    };
+    items.iter().filter_map(|item| host(item, capability, reader)).collect()
+}
+
+fn host(node: &Node, capability: Capability, reader: &mut Reader) -> Option<HostRule> {
+    let (name, private) = match &node.content {
+        Content::Map(_) => {
+            let fields = reader.fields(node, "a granted host", &["host", "private"])?;
+            let Some(name) = fields.get("host") else {
+                reader.error(Diagnostic::at(node.span, "the granted host has no `host`"));
+                return None;
+            };
+            (name, fields.get("private").and_then(|node| reader.boolean(node, "`private`")).unwrap_or(false))
+        }
+        _ => (node, false),
+    };
+    let text = reader.text(name, "a granted host")?;
+    match read_rule(&text, capability) {
+        Ok(rule) => Some(HostRule { private: rule.private || private, ..rule }),
+        Err(error) => {
+            reader.error(Diagnostic::at(name.span, error.to_string()));
+            None
+        }
+    }
+}
+
+/// A rule as the capability wants it: TCP has no usual port.
+fn read_rule(text: &str, capability: Capability) -> Result<HostRule, HostRuleError> {
+    let rule = HostRule::parse(text)?;
+    match rule.port {
+        None if capability == Capability::Tcp => Err(HostRuleError::NoPort(text.to_owned())),
+        _ => Ok(rule),
+    }
 }
 
 /// `secrets:` of a step: a list of names.

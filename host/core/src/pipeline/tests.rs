@@ -133,7 +133,24 @@ fn wrong_types_say_what_is_expected_and_what_was_found() {
     assert!(of_step("uses: x, grants: { cache: true }").contains("must be `read` or `write`"));
     assert!(of_step("uses: x, grants: { artifacts: [a] }").contains("must be `read` or `write`"));
     assert!(of_step("uses: x, grants: { wrokspace: read }").contains("did you mean `workspace`?"));
-    assert!(of_step("uses: x, grants: { http: [a] }").contains("`http` is not supported by this version"));
+    assert!(
+        of_step("uses: x, grants: { http: ['https://a'] }").contains("`https://a` is not a host: write the host alone")
+    );
+    assert!(
+        of_step("uses: x, grants: { http: codecov.io }")
+            .contains("must be a list of hosts, and this is `codecov.io` (write `http: [\"codecov.io\"]`)")
+    );
+    assert!(of_step("uses: x, grants: { http: true }").contains("and this is `true` (write `http: [example.org]`)"));
+    assert!(
+        of_step("uses: x, grants: { tcp: [db.example.org] }")
+            .contains("`db.example.org` has no port: write `db.example.org:PORT`")
+    );
+    assert!(
+        of_step("uses: x, grants: { tcp: { a: b } }")
+            .contains("and this is a mapping (write `tcp: [\"example.org:5432\"]`)")
+    );
+    assert!(of_step("uses: x, grants: { http: [{ private: true }] }").contains("the granted host has no `host`"));
+    assert!(of_step("uses: x, grants: { http: [{ host: a, privat: true }] }").contains("did you mean `private`?"));
     assert!(of_step("uses: x, grants: { secrets: [a-b] }").contains("`a-b` cannot be the name of a secret"));
     assert!(of_step("uses: x, grants: { secrets: true }").contains("the grant `secrets` must be a list"));
     assert!(of_step("run: x, secrets: A").contains("`secrets` must be a list"));

@@ -13,6 +13,9 @@ use crate::{
 };
 
 fn import(interface: &str) -> Import {
+    if interface.starts_with("wasi:") {
+        return Import { name: interface.to_owned(), capability: Capability::from_standard(interface) };
+    }
     Import { name: format!("oxide:ci/{interface}@0.1.0"), capability: Capability::from_interface(interface) }
 }
 
@@ -59,6 +62,8 @@ fn plugins(reference: &str) -> Result<(PluginDescription, bool), String> {
         }
         "acme/later" => (description(&["later"], &[], &[]), false),
         "acme/keeper" => (description(&["cache", "artifacts"], &[], &[]), false),
+        "acme/poster" => (description(&["wasi:http/types@0.2.0", "wasi:http/outgoing-handler@0.2.0"], &[], &[]), false),
+        "acme/dialer" => (description(&["wasi:sockets/tcp@0.2.0", "git"], &[], &[]), false),
         "acme/secret" => (description(&["secrets"], &[], &[]), false),
         other => return Err(format!("there is no plugin `{other}`")),
     })
@@ -266,6 +271,33 @@ fn grants_are_what_the_plugin_asks_for() {
     assert!(plan.jobs[0].steps[0].grants.workspace_read_only);
     assert!(plan.jobs[0].steps[1].grants.allows(Capability::Git));
     assert!(!plan.jobs[0].steps[1].grants.allows(Capability::Environment));
+}
+
+#[test]
+fn a_step_says_to_which_hosts_its_plugin_may_connect() {
+    let error = of_steps("      - uses: acme/poster\n");
+    assert!(
+        error.contains("plugin `acme/poster` asks for `http` (send HTTP requests to the hosts that are named), which this step does not grant (add to the step: grants: { http: [HOST] })"),
+        "{error}"
+    );
+    let error = of_steps("      - uses: acme/poster\n        grants: { http: [a.example], tcp: ['a.example:1'] }\n");
+    assert!(error.contains("plugin `acme/poster` does not ask for `tcp` (remove `tcp` from `grants`)"), "{error}");
+    // Toolchains import sockets for plugins that use none: they are granted, and not asked for.
+    let error = of_steps("      - uses: acme/dialer\n        grants: { tcp: ['a.example:1'] }\n");
+    assert!(error.contains("change the line to: grants: { git: true, tcp: [\"a.example:1\"] }"), "{error}");
+    let error = of_steps("      - uses: acme/dialer\n");
+    assert!(error.contains("add to the step: grants: { git: true }"), "{error}");
+
+    let plan = plan(
+        "stages: { s: { steps: [
+            { uses: acme/poster, grants: { http: [] } },
+            { uses: acme/poster, grants: { http: [codecov.io, { host: 'git.corp:8443', private: true }] } },
+            { uses: acme/dialer, grants: { git: true } }] } }\n",
+    );
+    let shown = |step: usize, capability| plan.jobs[0].steps[step].grants.shown(capability);
+    assert_eq!(shown(0, Capability::Http), "http: no host");
+    assert_eq!(shown(1, Capability::Http), "http: codecov.io and git.corp:8443 (may be private)");
+    assert!(!plan.jobs[0].steps[2].grants.allows(Capability::Tcp));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What the host offers to plugins: one file for each interface of `wit/`, named like it.
+//! What the host offers to plugins: one file for each interface of `wit/`, named like it, and for the standard ones `http`
+//! and `tcp`. What several share is in [`reach`] and [`stored`].
 //!
 //! An interface is linked only into components that import it, and those run only where it is granted. [`OFFERS`] is the
 //! complete list.
@@ -8,10 +9,12 @@ pub(crate) mod cache;
 pub(crate) mod containers;
 pub(crate) mod environment;
 pub(crate) mod git;
+pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod output;
 pub(crate) mod run_info;
 pub(crate) mod secrets;
+pub(crate) mod tcp;
 pub(crate) mod workspace;
 
 use oxide_core::plugin::Capability;
@@ -63,7 +66,7 @@ pub(crate) mod bindings {
 type Link = fn(&mut Linker<State>) -> wasmtime::Result<()>;
 
 /// Everything that a plugin can be offered.
-const OFFERS: [(Capability, Link); 11] = [
+const OFFERS: [(Capability, Link); 13] = [
     (Capability::Types, |linker| ci::types::add_to_linker::<State, HasSelf<State>>(linker, |state| state)),
     (Capability::Log, |linker| ci::log::add_to_linker::<State, HasSelf<State>>(linker, |state| state)),
     (Capability::Output, |linker| ci::output::add_to_linker::<State, HasSelf<State>>(linker, |state| state)),
@@ -75,6 +78,9 @@ const OFFERS: [(Capability, Link); 11] = [
     (Capability::Containers, |linker| ci::containers::add_to_linker::<State, HasSelf<State>>(linker, |state| state)),
     (Capability::Cache, |linker| ci::cache::add_to_linker::<State, HasSelf<State>>(linker, |state| state)),
     (Capability::Artifacts, |linker| ci::artifacts::add_to_linker::<State, HasSelf<State>>(linker, |state| state)),
+    (Capability::Http, http::add_to_linker),
+    // With the rest of WASI, for every plugin.
+    (Capability::Tcp, |_| Ok(())),
 ];
 
 /// Links one capability.

@@ -173,7 +173,9 @@ fn imports(resolve: &Resolve, world: WorldId) -> Result<Vec<Import>, DescribeErr
                 Some(capability) => imports.push(Import { capability: Some(capability), name }),
                 None => unknown.push(name),
             },
-            Some((package, _)) if package.starts_with("wasi:") => imports.push(Import { name, capability: None }),
+            Some((package, _)) if package.starts_with("wasi:") => {
+                imports.push(Import { capability: Capability::from_standard(&name), name });
+            }
             _ => unknown.push(name),
         }
     }
@@ -193,7 +195,7 @@ fn is_compatible(version: &str) -> bool {
 }
 
 fn contract_of(imports: &[Import]) -> Option<String> {
-    let import = imports.iter().find(|import| import.capability.is_some())?;
+    let import = imports.iter().find(|import| import.name.starts_with(CONTRACT_PACKAGE))?;
     import.name.split_once('@').map(|(_, version)| version.to_owned())
 }
 
