@@ -35,19 +35,8 @@ impl JobsOfStage<'_> {
             let hint = "write `environment: host` or `environment: { container: IMAGE }`";
             errors.push(Diagnostic::at(self.stage.span, message).hint(hint));
         }
-        if self.context.trust == Trust::Fork
-            && (self.needs_environment || !self.stage.services.is_empty())
-            && !self.forks.host
-            && self.stage.environment == Some(StageEnvironment::Host)
-        {
-            let message = format!(
-                "stage `{}` runs {} on the host, which the run of a fork may not",
-                self.stage.name,
-                if self.needs_environment { "commands" } else { "services" }
-            );
-            let hint =
-                "use a container, or add `forks: { host: true }` to the pipeline if strangers may run commands there";
-            errors.push(Diagnostic::at(self.stage.span, message).hint(hint));
+        if self.context.trust == Trust::Fork {
+            errors.extend(self.too_much_for_a_fork());
         }
         let mut jobs = Vec::new();
         for cell in self.cells {
@@ -61,6 +50,33 @@ impl JobsOfStage<'_> {
             }
         }
         jobs
+    }
+
+    /// What the run of a fork may not do on the host. Services of a stage without `environment` run there, too.
+    fn too_much_for_a_fork(&self) -> Option<Diagnostic> {
+        let (commands, services) = (self.needs_environment, !self.stage.services.is_empty());
+        let is_contained = matches!(self.stage.environment, Some(StageEnvironment::Container { .. }));
+        if is_contained || !(commands || services) {
+            return None;
+        }
+        let name = &self.stage.name;
+        let (message, hint) = match (self.forks.host, self.forks.network) {
+            (false, _) => (
+                format!(
+                    "stage `{name}` runs {} on the host, which the run of a fork may not",
+                    if commands { "commands" } else { "services" }
+                ),
+                "use a container, or add `forks: { host: true }` to the pipeline if strangers may run commands there",
+            ),
+            (true, false) if services => (
+                format!(
+                    "the services of stage `{name}` share the network of the host, which the run of a fork may not"
+                ),
+                "use a container, or add `forks: { host: true, network: true }` to the pipeline if strangers may reach the network",
+            ),
+            (true, _) => return None,
+        };
+        Some(Diagnostic::at(self.stage.span, message).hint(hint))
     }
 
     fn job(&self, cell: &Cell) -> Result<PlannedJob, Diagnostic> {

@@ -364,6 +364,27 @@ fn a_run_of_a_fork_does_the_same_with_less_right() {
 }
 
 #[test]
+fn services_of_a_fork_reach_no_network_that_it_was_not_given() {
+    let fork = JobContext { trust: Trust::Fork, ..context() };
+    let plan_of = |forks: &str, stage: &str| {
+        let text = format!("{forks}stages: {{ s: {{ {stage}, services: {{ db: {{ image: postgres }} }} }} }}\n");
+        plan_with(&text, &fork).map_err(|error| error.to_string())
+    };
+    let in_container = "environment: { container: debian }, steps: [{ run: x }]";
+    let plan = plan_of("", in_container).unwrap();
+    assert!(matches!(plan.jobs[0].environment, EnvironmentSpec::Container { network: false, .. }), "which they share");
+    let on_the_host = "environment: host, steps: [{ run: x }]";
+    let without_commands = "steps: [{ uses: acme/greet, with: { name: Ada, times: 1 } }]";
+    assert!(plan_of("", on_the_host).unwrap_err().contains("runs commands on the host"));
+    assert!(plan_of("", without_commands).unwrap_err().contains("runs services on the host"));
+    for stage in [on_the_host, without_commands] {
+        let error = plan_of("forks: { host: true }\n", stage).unwrap_err();
+        assert!(error.contains("share the network of the host") && error.contains("network: true"), "{error}");
+        plan_of("forks: { host: true, network: true }\n", stage).unwrap();
+    }
+}
+
+#[test]
 fn a_secret_has_no_place_where_it_would_be_looked_at_or_shared() {
     let error = of_steps("      - uses: acme/secret\n");
     assert!(
