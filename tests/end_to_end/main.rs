@@ -2,7 +2,8 @@
 //!
 //! `cases` runs every folder of `tests/cases`, `examples` every pipeline of `examples`; `c_project` is one of them from
 //! its checkout to an image in a registry; `crash` kills things; `compiling` is about plugins that are large or hostile;
-//! `http` about what plugins reach over the network; `private` about rights on files; `tidy` holds the rules of the house.
+//! `http` about what plugins reach over the network; `private` about rights on
+//! files; `services` looks for what containers leave; `tidy` holds the rules of the house.
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
 
@@ -19,5 +20,6 @@ mod inspect;
 mod oxide;
 mod private;
 mod registry;
+mod services;
 mod tidy;
 mod web_server;

@@ -96,9 +96,11 @@ impl Attempts {
 }
 
 impl Agent {
-    /// An agent that has not started yet.
+    /// An agent that has not started yet. The session is the caller's, who began it before anything was written under the
+    /// agent's id: what a killed process leaves is found by its session.
     pub fn new(
         config: AgentConfig,
+        session: Arc<Session>,
         link: Arc<dyn OrchestratorLink>,
         runtime: Arc<Runtime>,
         catalog: Arc<Catalog>,
@@ -111,6 +113,7 @@ impl Agent {
             clock: Arc::clone(&config.clock),
             masker: Arc::new(Masker::new(config.secrets.values())),
             secrets: config.secrets.clone(),
+            session,
             link,
             runtime,
             catalog,
@@ -120,13 +123,12 @@ impl Agent {
     }
 
     /// Takes and runs jobs until `shutdown` turns true (or its sender is gone), the orchestrator asks to drain, or has
-    /// shut down. The session is the caller's, who began it before anything was written under the agent's id: what a
-    /// killed process leaves is found by its session. Returns when the jobs that ran then have ended; it cancels none of them by
-    /// itself. Answers with what it could not remove: the session stays for that, and the next sweep tries again.
+    /// shut down. Returns when the jobs that ran then have ended; it cancels none of them by itself. Answers with what it could
+    /// not remove: the session stays for that, and the next sweep tries again.
     ///
     /// # Errors
     /// If the orchestrator is gone before the agent is registered.
-    pub async fn run(self, session: &Session, mut shutdown: watch::Receiver<bool>) -> Result<Vec<String>, AgentError> {
+    pub async fn run(self, mut shutdown: watch::Receiver<bool>) -> Result<Vec<String>, AgentError> {
         let name = self.config.name.clone();
         let register = Register {
             agent: self.config.id,
@@ -157,9 +159,9 @@ impl Agent {
         let work = crate::workspace::work_directory(&self.config.data_dir, self.config.id);
         // It is empty now, unless something could not be removed.
         let _ = std::fs::remove_dir(work);
-        let left_behind = std::mem::take(&mut *self.tools.left_behind.lock().unwrap_or_else(PoisonError::into_inner));
+        let left_behind = self.tools.left_behind();
         if !left_behind.is_empty() {
-            session.leave_to_the_sweep();
+            self.tools.session.leave_to_the_sweep();
         }
         Ok(left_behind)
     }
@@ -193,7 +195,9 @@ impl Agent {
         let (tools, attempts) = (Arc::clone(&self.tools), Arc::clone(&self.attempts));
         async move {
             // A task of its own, so that a panic in it costs this job only.
-            let _ = tokio::spawn(job::run(tools, lease, cancelled)).await;
+            if let Err(error) = tokio::spawn(job::run(Arc::clone(&tools), lease, cancelled)).await {
+                tools.leave_behind(format!("all that a job had made when it broke off: {error}"));
+            }
             attempts.lock().remove(&attempt);
         }
     }

@@ -28,7 +28,8 @@ use tokio::{
 };
 
 use crate::{
-    Clock,
+    Clock, Session,
+    docker::containers::{Containers, Removals},
     environment::{self, JobEnvironment},
     log::LogWriter,
     orphans::{self, AttemptRuns},
@@ -43,6 +44,10 @@ use step::{StepCallContext, StepEnd};
 /// How long steps that run after a cancellation (`always()`, `cancelled()`) may take together.
 const GRACE: Duration = Duration::from_secs(5 * 60);
 
+/// How long a job waits at its end until its containers are removed. Docker takes 10 seconds at most to kill one, or says that
+/// it cannot.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(20);
+
 /// What the jobs of one agent share.
 pub(crate) struct Tools {
     pub(crate) agent: AgentId,
@@ -52,10 +57,10 @@ pub(crate) struct Tools {
     pub(crate) clock: Clock,
     pub(crate) secrets: Secrets,
     pub(crate) masker: Arc<Masker>,
+    pub(crate) session: Arc<Session>,
     pub(crate) link: Arc<dyn OrchestratorLink>,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) catalog: Arc<Catalog>,
-    /// What could not be removed, as the parts of a sentence.
     pub(crate) left_behind: Mutex<Vec<String>>,
 }
 
@@ -76,8 +81,13 @@ impl Tools {
         Ok(Placeholders::new(granted, || uuid::Uuid::new_v4().as_u128()))
     }
 
-    fn leave_behind(&self, what: String) {
+    pub(crate) fn leave_behind(&self, what: String) {
         self.left_behind.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    /// What could not be removed since this was asked last, as the parts of a sentence.
+    pub(crate) fn left_behind(&self) -> Vec<String> {
+        std::mem::take(&mut *self.left_behind.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -209,6 +219,8 @@ struct Attempt {
     signals: Signals,
     machine: JobMachine,
     directory: JobDirectory,
+    containers: Containers,
+    removals: Removals,
     environment: Option<Arc<dyn JobEnvironment>>,
     services: Option<Arc<Services>>,
     steps: Vec<StepMemory>,
@@ -226,6 +238,8 @@ impl Attempt {
         let machine = JobMachine::new(&lease.job);
         let steps = lease.job.steps.iter().map(|_| StepMemory::default()).collect();
         let directory = JobDirectory::of(&tools.data_dir, tools.agent, lease.attempt);
+        let (docker_host, session) = (tools.docker_host.clone(), Arc::clone(&tools.session));
+        let (containers, removals) = Containers::of(tools.agent, lease.attempt, docker_host, session);
         Attempt {
             facts: Arc::new(Facts::new(&lease, directory.workspace())),
             tools,
@@ -234,6 +248,8 @@ impl Attempt {
             signals,
             machine,
             directory,
+            containers,
+            removals,
             environment: None,
             services: None,
             steps,
@@ -269,25 +285,18 @@ impl Attempt {
             let hint = "move away what is in its way, or keep data elsewhere with `--data-dir DIR`";
             return JobEvent::PrepareFailed(environment::failure(message).with_hint(hint));
         }
-        let (tools, lease) = (Arc::clone(&self.tools), Arc::clone(&self.lease));
+        let (masker, lease) = (Arc::clone(&self.tools.masker), Arc::clone(&self.lease));
+        let containers = self.containers.clone();
         let services = match self.services_to_start() {
             Ok(services) => services,
             Err(failure) => return JobEvent::PrepareFailed(failure),
         };
+        // Dropped when it is not waited for any more, and with it the containers that it has made so far.
         let preparing = async move {
-            let docker_host = tools.docker_host.as_deref();
             let names: Vec<&str> = lease.job.services.iter().map(|service| service.name.as_str()).collect();
-            let (spec, agent, attempt) = (&lease.job.environment, tools.agent, lease.attempt);
-            let environment = environment::prepare(spec, &names, agent, attempt, &directory, docker_host).await?;
-            let (network, masker) = (environment.network(), Arc::clone(&tools.masker));
-            match Services::start(services, &network, agent, attempt, docker_host, masker).await {
-                Ok(services) => Ok((environment, services)),
-                Err(failure) => {
-                    // What cannot be removed now is found by its label.
-                    let _ = environment.end().await;
-                    Err(failure)
-                }
-            }
+            let environment = environment::prepare(&lease.job.environment, &names, &containers, &directory).await?;
+            let services = Services::start(services, &environment.network(), &containers, masker).await?;
+            Ok((environment, services))
         };
         tokio::select! {
             prepared = preparing => match prepared {
@@ -460,16 +469,15 @@ impl Attempt {
     /// Removes what the attempt made on this machine.
     async fn clean_up(mut self, runs: AttemptRuns) {
         self.running.shutdown().await;
-        if let Some(services) = self.services.take()
-            && let Err(left) = services.end().await
-        {
-            self.tools.leave_behind(left);
+        if let Some(services) = self.services.take() {
+            services.end();
         }
-        if let Some(environment) = self.environment.take()
-            && let Err(left) = environment.end().await
-        {
-            self.tools.leave_behind(left);
+        if let Some(environment) = self.environment.take() {
+            environment.end().await;
         }
+        drop(self.containers);
+        let left = self.removals.wait(REMOVAL_PATIENCE).await;
+        left.into_iter().for_each(|what| self.tools.leave_behind(what));
         orphans::attempt_ends(runs).await;
         let (tools, directory) = (Arc::clone(&self.tools), self.directory.clone());
         let removed = tokio::task::spawn_blocking(move || directory.remove()).await;

@@ -5,21 +5,30 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use oxide_core::id::AgentId;
 use rustix::fs::{FlockOperation, flock};
 
+/// What stands before the address of Docker in a lock file.
+const CONTAINERS: &str = "containers ";
+
 /// The life of one agent, as `<data>/sessions/<agent>.lock`. Ends when it is dropped or the process ends.
+///
+/// The file holds the id of the process and, once there may be containers, a line that says at which address of Docker.
 #[derive(Debug)]
 pub struct Session {
     path: PathBuf,
     /// Something could not be removed: the file stays, so that the next sweep tries again.
     leaves_something: AtomicBool,
+    notes_containers: Mutex<bool>,
     /// Holds the lock. Not inherited by commands, for the standard library opens files so.
-    _file: File,
+    file: File,
 }
 
 /// Why a session could not begin.
@@ -65,8 +74,9 @@ impl Session {
             let mut file =
                 options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
             if try_lock(&file) && is_still_at(&file, &path) {
-                file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
-                return Ok(Session { path, leaves_something: AtomicBool::new(false), _file: file });
+                file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+                let (leaves_something, notes_containers) = (AtomicBool::new(false), Mutex::new(false));
+                return Ok(Session { path, leaves_something, notes_containers, file });
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -75,6 +85,20 @@ impl Session {
 }
 
 impl Session {
+    /// Writes down, once, that there may be containers of the agent, and at which address of Docker: a sweep after the
+    /// death of this process does not rest until it has asked there.
+    ///
+    /// # Errors
+    /// If it cannot be written; then no container may be made.
+    pub(crate) fn note_containers(&self, address: &str) -> io::Result<()> {
+        let mut noted = self.notes_containers.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*noted {
+            (&self.file).write_all(format!("{CONTAINERS}{address}\n").as_bytes())?;
+            *noted = true;
+        }
+        Ok(())
+    }
+
     /// Something of the agent is still there, and the sweep after its end shall find it.
     pub(crate) fn leave_to_the_sweep(&self) {
         self.leaves_something.store(true, Ordering::Relaxed);
@@ -98,6 +122,24 @@ pub(crate) struct Abandoned {
     file: File,
 }
 
+/// What the lock file of a dead agent says.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Notes {
+    /// The id that its process had.
+    pub(crate) pid: Option<u32>,
+    /// The address of Docker where it may have left containers; none if it never made one.
+    pub(crate) containers_at: Option<String>,
+}
+
+impl Notes {
+    fn read(text: &str) -> Notes {
+        Notes {
+            pid: text.lines().next().and_then(|line| line.trim().parse().ok()),
+            containers_at: text.lines().find_map(|line| line.strip_prefix(CONTAINERS).map(str::to_owned)),
+        }
+    }
+}
+
 impl Abandoned {
     /// Takes the lock of a session, if nobody holds it.
     pub(crate) fn take(path: PathBuf) -> Option<Abandoned> {
@@ -105,12 +147,16 @@ impl Abandoned {
         (try_lock(&file) && is_still_at(&file, &path)).then_some(Abandoned { path, file })
     }
 
-    /// The id that the process had.
-    pub(crate) fn pid(&mut self) -> Option<u32> {
+    /// What it says; nothing if it cannot be read.
+    pub(crate) fn notes(&mut self) -> Notes {
         let mut text = String::new();
-        self.file.rewind().ok()?;
-        self.file.read_to_string(&mut text).ok()?;
-        text.trim().parse().ok()
+        let read = self.file.rewind().and_then(|()| self.file.read_to_string(&mut text));
+        read.map(|_| Notes::read(&text)).unwrap_or_default()
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Removes the file: what the agent left is gone.

@@ -10,7 +10,7 @@ use oxide_core::id::AgentId;
 use crate::{
     environment::remove_containers_of,
     processes::{AGENT_COOKIE, Cookies, kill_by_cookies},
-    session::{Abandoned, sessions_directory},
+    session::{Abandoned, Notes, sessions_directory},
     workspace::{remove_tree, work_directory},
 };
 
@@ -20,7 +20,7 @@ use crate::{
 pub struct DeadAgent {
     /// The id that it had chosen.
     pub agent: AgentId,
-    /// The id of its process, if the lock file says it.
+    /// The id of its process, if its lock file says it.
     pub pid: Option<u32>,
     /// What could not be removed, as sentences; the next sweep tries again if this is not empty.
     pub left_behind: Vec<String>,
@@ -39,9 +39,9 @@ impl DeadAgent {
 
 /// Finds the agents with data in this directory that have died, and removes what they left.
 ///
-/// Containers are removed if Docker can be reached at `docker_host` (or where it usually is). What cannot be removed is
-/// named in the result; a directory that cannot be read counts as one without sessions.
-pub async fn sweep(data_dir: &Path, docker_host: Option<&str>) -> Vec<DeadAgent> {
+/// Containers are looked for where the agent made some, and only if it did. What cannot be removed is named in the result; a
+/// directory that cannot be read counts as one without sessions.
+pub async fn sweep(data_dir: &Path) -> Vec<DeadAgent> {
     let mut dead = Vec::new();
     let Ok(entries) = fs::read_dir(sessions_directory(data_dir)) else { return dead };
     for entry in entries.flatten() {
@@ -51,19 +51,24 @@ pub async fn sweep(data_dir: &Path, docker_host: Option<&str>) -> Vec<DeadAgent>
         if let (true, Some(agent)) = (is_lock, agent)
             && let Some(mut abandoned) = Abandoned::take(path)
         {
-            let pid = abandoned.pid();
-            let left_behind = remove_remains(data_dir, agent, docker_host).await;
-            dead.push(DeadAgent { agent, pid, left_behind, lock: abandoned });
+            let notes = abandoned.notes();
+            let left_behind = remove_remains(data_dir, agent, &notes, abandoned.path()).await;
+            dead.push(DeadAgent { agent, pid: notes.pid, left_behind, lock: abandoned });
         }
     }
     dead
 }
 
-async fn remove_remains(data_dir: &Path, agent: AgentId, docker_host: Option<&str>) -> Vec<String> {
+async fn remove_remains(data_dir: &Path, agent: AgentId, notes: &Notes, lock: &Path) -> Vec<String> {
     let mut left_behind = Vec::new();
     // Containers first: a container removes the files that its root made in the workspace.
-    if let Err(error) = remove_containers_of(agent, docker_host).await {
-        left_behind.push(format!("its containers: {error}"));
+    if let Some(address) = &notes.containers_at
+        && let Err(error) = remove_containers_of(agent, address).await
+    {
+        left_behind.push(format!(
+            "its containers: {error}; the next `oxide` command tries again, or type `rm {}` if there are none any more",
+            lock.display()
+        ));
     }
     let work = work_directory(data_dir, agent);
     let removed = tokio::task::spawn_blocking(move || {

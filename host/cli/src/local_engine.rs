@@ -90,11 +90,11 @@ impl LocalEngine {
             secrets,
         };
         let catalog = Arc::new(Catalog::new(project.directory.clone()));
-        let agent = Agent::new(config, Arc::new(orchestrator.clone()), Arc::new(runtime), catalog);
-        let of_agent = Arc::clone(&session);
+        let agent =
+            Agent::new(config, Arc::clone(&session), Arc::new(orchestrator.clone()), Arc::new(runtime), catalog);
         let (stop_agent, stopped) = watch::channel(false);
         let agent = tokio::spawn(async move {
-            match agent.run(&of_agent, stopped).await {
+            match agent.run(stopped).await {
                 Ok(left_behind) => left_behind.iter().for_each(|left| {
                     eprintln!("note: could not remove what a job left, the next `oxide` command tries again: {left}");
                 }),
@@ -142,7 +142,7 @@ async fn open(data: &Path) -> Result<Store, Failure> {
 
 /// Removes what dead processes left, then writes down that their runs were interrupted.
 async fn recover(data: &Path, store: &Store) -> Result<(), Failure> {
-    let dead = oxide_agent::sweep(data, None).await;
+    let dead = oxide_agent::sweep(data).await;
     let owners: Vec<_> = dead.iter().map(|dead| (dead.agent.into(), dead.pid.unwrap_or(0))).collect();
     for left in dead.iter().flat_map(|dead| &dead.left_behind) {
         eprintln!("note: could not remove what an earlier run left: {left}");

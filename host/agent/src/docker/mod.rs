@@ -1,6 +1,7 @@
-//! What the agent does with Docker, through its API: [`images`] for steps that build them; for containers, what
-//! [`crate::environment`] and its services share.
+//! What the agent does with Docker, through its API: [`images`] for steps that build them, [`containers`] for
+//! [`crate::environment`] and services.
 
+pub(crate) mod containers;
 pub(crate) mod image_name;
 pub(crate) mod images;
 mod layers;
@@ -33,13 +34,18 @@ const ATTEMPT_LABEL: &str = "oxide.attempt";
 /// What to do where Docker cannot be reached.
 pub(crate) const DOCKER_HINT: &str = "is Docker installed and running, and may this user use it?";
 
+/// Where Docker is: what was asked for, else `DOCKER_HOST`, else the usual place.
+pub(crate) fn address(docker_host: Option<&str>) -> String {
+    let from_environment = || std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    docker_host.map(str::to_owned).or_else(from_environment).unwrap_or_else(|| DEFAULT_HOST.to_owned())
+}
+
 /// Reaches Docker and agrees on a version with it.
 ///
 /// # Errors
 /// A sentence that names the address and why it did not answer.
 pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, String> {
-    let from_environment = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
-    let host = docker_host.map(str::to_owned).or(from_environment).unwrap_or_else(|| DEFAULT_HOST.to_owned());
+    let host = address(docker_host);
     let unreachable = |reason: String| format!("could not reach Docker at {host}: {reason}");
     if !host.starts_with("unix://") && !host.starts_with('/') {
         return Err(unreachable("only Unix sockets (unix:///…) are supported".to_owned()));

@@ -8,7 +8,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -19,15 +19,11 @@ use bollard::{
     container::LogOutput,
     exec::{CreateExecOptions, StartExecOptions, StartExecResults},
     models::{ContainerCreateBody, HostConfig, Mount, MountType},
-    query_parameters::{CreateContainerOptions, ListContainersOptions, StartContainerOptions},
+    query_parameters::ListContainersOptions,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
-use oxide_core::{
-    id::{AgentId, AttemptId},
-    outcome::Failure,
-    protocol::LogStream,
-};
+use oxide_core::{id::AgentId, outcome::Failure, protocol::LogStream};
 use oxide_runtime::environment::{
     CommandSpec, Environment, EnvironmentError, EnvironmentKind, Exit, LogSink, Process, Signal,
 };
@@ -39,7 +35,9 @@ use super::{
 };
 use crate::{
     docker::{
-        AGENT_LABEL, DOCKER_HINT, connect, in_words, labels, need_image, remove_container as remove, run_quietly,
+        AGENT_LABEL, DOCKER_HINT, connect,
+        containers::{Container, Containers},
+        in_words, need_image, remove_container, run_quietly,
     },
     processes::PROCESS_COOKIE,
     workspace::JobDirectory,
@@ -49,6 +47,8 @@ use crate::{
 const WORKSPACE: &str = "/workspace";
 /// Bytes of output that are taken from Docker at once.
 const OUTPUT_BYTES: usize = 256 << 10;
+/// How long a sweep waits for an engine that does not answer; the next one tries again.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(20);
 /// After how much silence Docker is asked whether a command has ended.
 const SILENCE: Duration = Duration::from_millis(500);
 
@@ -66,10 +66,11 @@ pub(super) struct Wish<'a> {
 
 /// The container of one attempt.
 pub(super) struct ContainerEnvironment {
+    container: Container,
     place: Arc<Place>,
-    ended: AtomicBool,
 }
 
+/// What commands in it need to know; they may outlive the container.
 struct Place {
     docker: Docker,
     container: String,
@@ -81,60 +82,29 @@ impl ContainerEnvironment {
     /// Starts the container of an attempt, with the image pulled if it is not there.
     pub(super) async fn start(
         wish: Wish<'_>,
-        agent: AgentId,
-        attempt: AttemptId,
+        containers: &Containers,
         directory: &JobDirectory,
-        docker_host: Option<&str>,
     ) -> Result<Self, Failure> {
-        let docker = connect(docker_host).await.map_err(|unreachable| {
+        let docker = containers.connect().await.map_err(|unreachable| {
             failure(unreachable).with_hint(format!("{DOCKER_HINT} Or use `environment: host`, which needs no Docker"))
         })?;
         need_image(&docker, wish.image).await?;
         directory
             .open_workspace_to_all()
             .map_err(|error| failure(format!("could not open the workspace to the container: {error}")))?;
-        let variables = common_variables(agent, attempt, WORKSPACE);
-        let body = description(&wish, agent, attempt, &directory.workspace(), &variables);
-        let failed = |error: bollard::errors::Error| {
-            failure(format!("could not start a container of image `{}`: {}", wish.image, in_words(&error)))
+        let (agent, attempt) = containers.owner();
+        let body = description(&wish, &directory.workspace(), &common_variables(agent, attempt, WORKSPACE));
+        let container = containers.start(&docker, "the container of the job", body).await.map_err(|why| {
+            failure(format!("could not start a container of image `{}`: {why}", wish.image))
                 .with_hint("an image for jobs needs `sh` and `sleep`; most base images have them")
-        };
-        // A task of its own: a job that is cancelled just now must not forget a container that is being made.
-        let image = wish.image.to_owned();
-        let making = tokio::spawn(async move {
-            let container = docker.create_container(None::<CreateContainerOptions>, body).await?.id;
-            let place = Arc::new(Place { docker, container, image, next_process: AtomicU32::new(1) });
-            // Dropped when it cannot be started, and so removed.
-            let made = ContainerEnvironment { place, ended: AtomicBool::new(false) };
-            made.place.docker.start_container(&made.place.container, None::<StartContainerOptions>).await?;
-            Ok(made)
-        });
-        match making.await {
-            Ok(made) => made.map_err(failed),
-            Err(error) => Err(failure(format!("could not start a container of image `{}`: {error}", wish.image))),
-        }
+        })?;
+        let (id, image) = (container.id().to_owned(), wish.image.to_owned());
+        let place = Arc::new(Place { docker, container: id, image, next_process: AtomicU32::new(1) });
+        Ok(ContainerEnvironment { container, place })
     }
 }
 
-impl Drop for ContainerEnvironment {
-    fn drop(&mut self) {
-        if !self.ended.load(Ordering::Relaxed)
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let place = Arc::clone(&self.place);
-            // If this is cut short, the next sweep finds the container by its label.
-            runtime.spawn(async move { remove(&place.docker, &place.container).await.ok() });
-        }
-    }
-}
-
-fn description(
-    wish: &Wish<'_>,
-    agent: AgentId,
-    attempt: AttemptId,
-    workspace: &Path,
-    variables: &[(String, String)],
-) -> ContainerCreateBody {
+fn description(wish: &Wish<'_>, workspace: &Path, variables: &[(String, String)]) -> ContainerCreateBody {
     let mount = Mount {
         target: Some(WORKSPACE.to_owned()),
         source: Some(workspace.to_string_lossy().into_owned()),
@@ -146,7 +116,6 @@ fn description(
         entrypoint: Some(vec!["sleep".to_owned(), "2147483647".to_owned()]),
         cmd: Some(Vec::new()),
         env: Some(variables.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-        labels: Some(labels(agent, attempt)),
         working_dir: Some(WORKSPACE.to_owned()),
         host_config: Some(HostConfig {
             mounts: Some(vec![mount]),
@@ -173,15 +142,21 @@ async fn clear_workspace(docker: &Docker, container: &str) {
     let _ = run_quietly(docker, container, &["sh", "-c", &script]).await;
 }
 
-/// Removes the containers that an agent left. That Docker cannot be reached is no error: then none of them runs.
-pub(crate) async fn remove_containers_of(agent: AgentId, docker_host: Option<&str>) -> Result<(), String> {
-    let Ok(docker) = connect(docker_host).await else { return Ok(()) };
+/// Removes the containers that an agent left at this address of Docker.
+///
+/// # Errors
+/// A sentence: Docker cannot be reached, or does not remove one.
+pub(crate) async fn remove_containers_of(agent: AgentId, address: &str) -> Result<(), String> {
+    let docker = match tokio::time::timeout(SWEEP_PATIENCE, connect(Some(address))).await {
+        Ok(connected) => connected?,
+        Err(_) => return Err(format!("Docker at {address} did not answer within {} s", SWEEP_PATIENCE.as_secs())),
+    };
     let filters = HashMap::from([("label".to_owned(), vec![format!("{AGENT_LABEL}={agent}")])]);
     let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
     let found = docker.list_containers(Some(options)).await.map_err(|error| in_words(&error))?;
     for container in found.into_iter().filter_map(|container| container.id) {
         clear_workspace(&docker, &container).await;
-        remove(&docker, &container).await.map_err(|error| in_words(&error))?;
+        remove_container(&docker, &container).await.map_err(|error| in_words(&error))?;
     }
     Ok(())
 }
@@ -196,12 +171,9 @@ impl JobEnvironment for ContainerEnvironment {
         Arc::new(ContainerStep { place: Arc::clone(&self.place), variables, running: Arc::default() })
     }
 
-    async fn end(&self) -> Result<(), String> {
-        self.ended.store(true, Ordering::Relaxed);
+    async fn end(&self) {
         clear_workspace(&self.place.docker, &self.place.container).await;
-        // The next sweep finds it by its label.
-        let removed = remove(&self.place.docker, &self.place.container).await;
-        removed.map_err(|error| format!("container {}: {}", self.place.container, in_words(&error)))
+        self.container.remove();
     }
 }
 

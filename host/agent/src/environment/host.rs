@@ -84,11 +84,10 @@ impl JobEnvironment for HostEnvironment {
         Arc::new(HostStep { place: Arc::clone(&self.place), variables, running: Arc::default() })
     }
 
-    async fn end(&self) -> Result<(), String> {
+    async fn end(&self) {
         let cookies = Cookies::new([(ATTEMPT_COOKIE, self.place.attempt.as_str())]);
         // Reading the list of all processes may take a few milliseconds.
         let _ = tokio::task::spawn_blocking(move || kill_by_cookies(&cookies)).await;
-        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ use oxide_runtime::environment::Environment;
 
 pub(crate) use container::remove_containers_of;
 
-use crate::workspace::JobDirectory;
+use crate::{docker::containers::Containers, workspace::JobDirectory};
 
 /// The place where the commands of one attempt run.
 #[async_trait]
@@ -30,11 +30,9 @@ pub(crate) trait JobEnvironment: Send + Sync {
     /// The network of its commands, as Docker names it: what services join.
     fn network(&self) -> String;
 
-    /// Ends everything that still runs there and removes what was made for the job, the workspace excepted.
-    ///
-    /// # Errors
-    /// What could not be removed, and why; a sweep tries again.
-    async fn end(&self) -> Result<(), String>;
+    /// Ends everything that still runs there and lets go of what was made for the job, the workspace excepted. Containers
+    /// are gone when their `Removals` end.
+    async fn end(&self);
 }
 
 /// The place as one step sees it.
@@ -52,19 +50,18 @@ pub(crate) trait StepEnvironment: Environment {
 pub(crate) async fn prepare(
     spec: &EnvironmentSpec,
     services: &[&str],
-    agent: AgentId,
-    attempt: AttemptId,
+    containers: &Containers,
     directory: &JobDirectory,
-    docker_host: Option<&str>,
 ) -> Result<Arc<dyn JobEnvironment>, Failure> {
     match spec {
-        EnvironmentSpec::Host => Ok(Arc::new(host::HostEnvironment::new(agent, attempt, directory))),
+        EnvironmentSpec::Host => {
+            let (agent, attempt) = containers.owner();
+            Ok(Arc::new(host::HostEnvironment::new(agent, attempt, directory)))
+        }
         EnvironmentSpec::Container { image, cpus, memory_bytes, pids, network } => {
             let (memory_bytes, network) = (*memory_bytes, *network);
             let wish = container::Wish { image, cpus: *cpus, memory_bytes, pids: *pids, network, services };
-            let container =
-                container::ContainerEnvironment::start(wish, agent, attempt, directory, docker_host).await?;
-            Ok(Arc::new(container))
+            Ok(Arc::new(container::ContainerEnvironment::start(wish, containers, directory).await?))
         }
     }
 }

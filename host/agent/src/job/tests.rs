@@ -105,8 +105,10 @@ impl Workshop {
     fn new() -> Workshop {
         let data = tempfile::tempdir().unwrap();
         let link = Arc::new(MemoryLink::default());
+        let agent = agent_id();
+        let session = Arc::new(Session::begin(data.path(), agent).unwrap());
         let tools = Arc::new(Tools {
-            agent: agent_id(),
+            agent,
             data_dir: data.path().to_owned(),
             docker_host: None,
             containers: Arc::new(DockerEngine::new(None)),
@@ -116,6 +118,7 @@ impl Workshop {
             catalog: Arc::new(Catalog::new(data.path())),
             secrets: secrets(),
             masker: Arc::new(Masker::new(secrets().values())),
+            session,
             left_behind: Mutex::default(),
         });
         Workshop { data, link, tools, cancel: watch::channel(None).0 }
@@ -360,18 +363,52 @@ async fn an_agent_takes_jobs_until_it_is_told_to_stop() {
         clock: crate::system_clock(),
         secrets: Secrets::new(),
     };
-    let session = crate::Session::begin(shop.data.path(), shop.tools.agent).unwrap();
-    let agent = crate::Agent::new(config, shop.link.clone(), runtime(), Arc::clone(&shop.tools.catalog));
+    let (session, catalog) = (Arc::clone(&shop.tools.session), Arc::clone(&shop.tools.catalog));
+    let agent = crate::Agent::new(config, session, shop.link.clone(), runtime(), catalog);
     let (shutdown, told) = watch::channel(false);
     let stopping = async {
         shop.wait_for_processes(1).await;
         shutdown.send_replace(true);
     };
-    let (ran, ()) = tokio::join!(agent.run(&session, told), stopping);
+    let (ran, ()) = tokio::join!(agent.run(told), stopping);
     assert!(ran.unwrap().is_empty(), "everything could be removed");
     assert_eq!(shop.outcome().status, Status::Success, "the job that ran was not cut short");
     assert_eq!(shop.text(0), ["hi"]);
-    assert!(crate::sweep(shop.data.path(), None).await.is_empty());
+    assert!(crate::sweep(shop.data.path()).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_job_had_made_that_broke_off_is_left_to_the_sweep() {
+    let shop = Workshop::new();
+    shop.link.leases.lock().unwrap().push(lease(vec![run_step("true")]));
+    let config = crate::AgentConfig {
+        id: shop.tools.agent,
+        name: "test".to_owned(),
+        labels: vec![],
+        slots: 1,
+        data_dir: shop.data.path().to_owned(),
+        docker_host: None,
+        clock: Arc::new(|| panic!("there is no time")),
+        secrets: Secrets::new(),
+    };
+    let (session, catalog) = (Arc::clone(&shop.tools.session), Arc::clone(&shop.tools.catalog));
+    let agent = crate::Agent::new(config, session, shop.link.clone(), runtime(), catalog);
+    let (shutdown, told) = watch::channel(false);
+    let stopping = async {
+        while !shop.link.leases.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        shutdown.send_replace(true);
+    };
+    let (ran, ()) = tokio::join!(agent.run(told), stopping);
+    let left = ran.unwrap();
+    assert!(matches!(&left[..], [job] if job.starts_with("all that a job had made when it broke off: ")), "{left:?}");
+    let Workshop { data, tools, .. } = shop;
+    let work = crate::workspace::work_directory(data.path(), tools.agent);
+    assert!(work.exists(), "the test is wrong: nothing was left");
+    drop(tools);
+    assert_eq!(crate::sweep(data.path()).await.len(), 1);
+    assert!(!work.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

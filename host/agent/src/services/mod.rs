@@ -1,37 +1,27 @@
 //! `services:` of a job: containers beside it that are ready before its first step, and gone with it.
 //!
 //! They share the network of the job: that of its container, where each is reached by its name, or that of this machine.
-//! [`health`] decides when one is ready. What is left of them after a crash is found by the labels of
-//! [`crate::docker`].
+//! [`health`] decides when one is ready; [`Containers`] forgets none.
 
 mod health;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bollard::{
-    Docker,
     exec::{CreateExecOptions, StartExecResults},
     models::{ContainerCreateBody, HostConfig},
-    query_parameters::{CreateContainerOptions, InspectContainerOptions, LogsOptions, StartContainerOptions},
+    query_parameters::{InspectContainerOptions, LogsOptions},
 };
 use futures_util::{StreamExt, future::try_join_all};
-use oxide_core::{
-    id::{AgentId, AttemptId},
-    outcome::Failure,
-    pipeline::HealthCheck,
-    plan::PlannedService,
-    secret::Masker,
-};
+use oxide_core::{outcome::Failure, pipeline::HealthCheck, plan::PlannedService, secret::Masker};
 use tokio::time::Instant;
 
 use crate::{
-    docker::{DOCKER_HINT, connect, in_words, labels, need_image, remove_container},
+    docker::{
+        DOCKER_HINT,
+        containers::{Container, Containers},
+        in_words, need_image,
+    },
     environment::failure,
 };
 use health::{Health, Try, Verdict};
@@ -42,8 +32,10 @@ const RUNS_FOR: Duration = Duration::from_millis(300);
 const TAIL_LINES: usize = 20;
 /// So many of them are told in one line.
 const SHOWN_LINES: usize = 3;
-/// A health check may print so many bytes that are told.
-const PRINTED_BYTES_MAX: usize = 400;
+/// So much of what a health check printed is told.
+const TOLD_CHARACTERS: usize = 400;
+/// So much of what a health check or a service printed is read: more than is told, so that no secret is cut before it is masked.
+const READ_BYTES_MAX: usize = 256 << 10;
 
 /// A service with the values of its variables.
 pub(crate) struct ReadyToStart {
@@ -53,16 +45,14 @@ pub(crate) struct ReadyToStart {
 
 /// The services of one attempt.
 pub(crate) struct Services {
-    running: Vec<Arc<Service>>,
+    running: Vec<Service>,
     masker: Arc<Masker>,
 }
 
-/// One of them. Removed when it is dropped, unless it was before.
+/// One of them.
 struct Service {
-    docker: Docker,
-    container: String,
+    container: Container,
     planned: PlannedService,
-    removed: AtomicBool,
     started: Instant,
 }
 
@@ -80,21 +70,24 @@ impl Services {
     pub(crate) async fn start(
         services: Vec<ReadyToStart>,
         network: &str,
-        agent: AgentId,
-        attempt: AttemptId,
-        docker_host: Option<&str>,
+        containers: &Containers,
         masker: Arc<Masker>,
     ) -> Result<Services, Failure> {
         if services.is_empty() {
             return Ok(Services { running: Vec::new(), masker });
         }
-        let docker = connect(docker_host)
+        let docker = containers
+            .connect()
             .await
             .map_err(|unreachable| failure(format!("services need Docker: {unreachable}")).with_hint(DOCKER_HINT))?;
         let mut running = Vec::new();
-        for service in services {
-            need_image(&docker, &service.planned.image).await?;
-            running.push(Arc::new(Service::start(&docker, service, network, agent, attempt).await?));
+        for ReadyToStart { planned, env } in services {
+            need_image(&docker, &planned.image).await?;
+            let what = format!("the service `{}`", planned.name);
+            let container = containers.start(&docker, &what, description(&planned, &env, network)).await;
+            let container = container
+                .map_err(|why| failure(format!("could not start {what} (image `{}`): {why}", planned.image)))?;
+            running.push(Service { container, planned, started: Instant::now() });
         }
         let services = Services { running, masker };
         try_join_all(services.running.iter().map(|service| services.wait_until_ready(service))).await?;
@@ -111,7 +104,7 @@ impl Services {
         };
         let mut health = Health::default();
         loop {
-            let tried = service.try_health(check).await;
+            let tried = service.try_health(check, &self.masker).await;
             if let (false, Standing::Ended(how)) = (tried == Try::Passed, service.standing().await) {
                 return Err(self.not_ready(service, &how).await);
             }
@@ -143,13 +136,22 @@ impl Services {
     /// The end of a service's log, masked.
     async fn tail(&self, service: &Service) -> Vec<String> {
         let options = LogsOptions { stdout: true, stderr: true, tail: TAIL_LINES.to_string(), ..Default::default() };
-        let mut log = service.docker.logs(&service.container, Some(options));
+        let mut log = service.container.docker().logs(service.container.id(), Some(options));
         let mut bytes = Vec::new();
         while let Some(Ok(piece)) = log.next().await {
             bytes.extend_from_slice(piece.as_ref());
+            if bytes.len() > READ_BYTES_MAX {
+                break;
+            }
         }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        self.masker.text(&text).lines().map(|line| line.chars().take(500).collect()).collect()
+        let text = String::from_utf8_lossy(&bytes);
+        let mut tail: Vec<String> =
+            self.masker.text(&text).lines().map(|line| line.chars().take(500).collect()).collect();
+        if bytes.len() > READ_BYTES_MAX {
+            // It may end within a secret.
+            tail.pop();
+        }
+        tail
     }
 
     /// How the services are, and the end of their logs: what a person wants to see beside a failed step.
@@ -166,51 +168,16 @@ impl Services {
         lines
     }
 
-    /// Stops and removes all of them.
-    ///
-    /// # Errors
-    /// What could not be removed; a sweep tries again.
-    pub(crate) async fn end(&self) -> Result<(), String> {
-        let mut left = Vec::new();
-        for service in &self.running {
-            service.removed.store(true, Ordering::Relaxed);
-            if let Err(error) = remove_container(&service.docker, &service.container).await {
-                left.push(format!("service `{}` ({}): {}", service.planned.name, service.container, in_words(&error)));
-            }
-        }
-        if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
+    /// Stops and removes all of them; they are gone when their `Removals` end.
+    pub(crate) fn end(&self) {
+        self.running.iter().for_each(|service| service.container.remove());
     }
 }
 
 impl Service {
-    async fn start(
-        docker: &Docker,
-        service: ReadyToStart,
-        network: &str,
-        agent: AgentId,
-        attempt: AttemptId,
-    ) -> Result<Service, Failure> {
-        let ReadyToStart { planned, env } = service;
-        let (name, image) = (planned.name.clone(), planned.image.clone());
-        let body = description(&planned, &env, network, agent, attempt);
-        let docker = docker.clone();
-        // A task of its own: a job that is cancelled just now must not forget a container that is being made.
-        let making = tokio::spawn(async move {
-            let container = docker.create_container(None::<CreateContainerOptions>, body).await?.id;
-            // Dropped when it cannot be started, and so removed.
-            let made = Service { docker, container, planned, removed: AtomicBool::new(false), started: Instant::now() };
-            made.docker.start_container(&made.container, None::<StartContainerOptions>).await?;
-            Ok::<_, bollard::errors::Error>(made)
-        });
-        let failed = |why: &str| failure(format!("could not start the service `{name}` (image `{image}`): {why}"));
-        match making.await {
-            Ok(made) => made.map_err(|error| failed(&in_words(&error))),
-            Err(error) => Err(failed(&error.to_string())),
-        }
-    }
-
     async fn standing(&self) -> Standing {
-        let seen = self.docker.inspect_container(&self.container, None::<InspectContainerOptions>).await;
+        let seen =
+            self.container.docker().inspect_container(self.container.id(), None::<InspectContainerOptions>).await;
         let state = match seen {
             Ok(seen) => seen.state.unwrap_or_default(),
             Err(error) => return Standing::Ended(format!("its container is gone: {}", in_words(&error))),
@@ -225,9 +192,9 @@ impl Service {
         }
     }
 
-    async fn try_health(&self, check: &HealthCheck) -> Try {
+    async fn try_health(&self, check: &HealthCheck, masker: &Masker) -> Try {
         let timeout = Duration::from_millis(check.timeout_ms);
-        match tokio::time::timeout(timeout, self.execute(&check.run)).await {
+        match tokio::time::timeout(timeout, self.execute(&check.run, masker)).await {
             Ok(Ok((0, _))) => Try::Passed,
             Ok(Ok((code, printed))) => Try::Failed { code, printed },
             Ok(Err(error)) => Try::Broken(in_words(&error)),
@@ -235,52 +202,35 @@ impl Service {
         }
     }
 
-    /// Runs a line in the container: its exit code and what it printed, in one line.
-    async fn execute(&self, line: &str) -> Result<(i64, String), bollard::errors::Error> {
+    /// Runs a line in the container: its exit code and the beginning of what it printed, masked and in one line.
+    async fn execute(&self, line: &str, masker: &Masker) -> Result<(i64, String), bollard::errors::Error> {
+        let docker = self.container.docker();
         let options = CreateExecOptions {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             cmd: Some(vec!["sh", "-c", line]),
             ..Default::default()
         };
-        let exec = self.docker.create_exec(&self.container, options).await?.id;
+        let exec = docker.create_exec(self.container.id(), options).await?.id;
         let mut printed = Vec::new();
-        if let StartExecResults::Attached { mut output, .. } = self.docker.start_exec(&exec, None).await? {
+        if let StartExecResults::Attached { mut output, .. } = docker.start_exec(&exec, None).await? {
             while let Some(piece) = output.next().await {
                 let piece = piece?;
-                let room = PRINTED_BYTES_MAX.saturating_sub(printed.len());
+                let room = READ_BYTES_MAX.saturating_sub(printed.len());
                 printed.extend_from_slice(&piece.as_ref()[..piece.as_ref().len().min(room)]);
             }
         }
-        let ended = self.docker.inspect_exec(&exec).await?;
+        let ended = docker.inspect_exec(&exec).await?;
         let text = String::from_utf8_lossy(&printed);
-        Ok((ended.exit_code.unwrap_or(-1), text.split_whitespace().collect::<Vec<_>>().join(" ")))
+        let line = masker.text(&text).split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok((ended.exit_code.unwrap_or(-1), line.chars().take(TOLD_CHARACTERS).collect()))
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        if !self.removed.load(Ordering::Relaxed)
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let (docker, container) = (self.docker.clone(), self.container.clone());
-            // If this is cut short, the next sweep finds the container by its label.
-            runtime.spawn(async move { remove_container(&docker, &container).await.ok() });
-        }
-    }
-}
-
-fn description(
-    planned: &PlannedService,
-    env: &[(String, String)],
-    network: &str,
-    agent: AgentId,
-    attempt: AttemptId,
-) -> ContainerCreateBody {
+fn description(planned: &PlannedService, env: &[(String, String)], network: &str) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(planned.image.clone()),
         env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-        labels: Some(labels(agent, attempt)),
         host_config: Some(HostConfig {
             network_mode: Some(network.to_owned()),
             init: Some(true),

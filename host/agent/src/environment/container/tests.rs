@@ -7,11 +7,16 @@ use std::{
     time::Instant,
 };
 
-use oxide_core::{id::StepIndex, outcome::FailureCause};
+use oxide_core::{
+    id::{AttemptId, StepIndex},
+    outcome::FailureCause,
+};
 use oxide_runtime::environment::OutputTo;
 
 use super::*;
 use crate::{
+    Session,
+    docker::containers::Removals,
     log::LogWriter,
     report::Reporter,
     testing::{MemoryLink, agent_id, attempt_id, reporter, still_clock},
@@ -49,9 +54,17 @@ struct Job {
     agent: AgentId,
     host: String,
     environment: ContainerEnvironment,
+    removals: Removals,
     link: Arc<MemoryLink>,
     reporter: Reporter,
     log: LogWriter,
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn containers(data: &Path, agent: AgentId, attempt: AttemptId, host: &str) -> (Containers, Removals) {
+    let session = Arc::new(Session::begin(data, agent).unwrap());
+    Containers::of(agent, attempt, Some(host.to_owned()), session)
 }
 
 fn wish(image: &str) -> Wish<'_> {
@@ -66,12 +79,13 @@ impl Job {
         let (agent, attempt) = (agent_id(), attempt_id());
         let directory = JobDirectory::of(data.path(), agent, attempt);
         directory.create().unwrap();
-        let started = ContainerEnvironment::start(wish(IMAGE), agent, attempt, &directory, Some(&host)).await;
+        let (containers, removals) = containers(data.path(), agent, attempt, &host);
+        let started = ContainerEnvironment::start(wish(IMAGE), &containers, &directory).await;
         let environment = started.unwrap_or_else(|failure| panic!("{failure:?}"));
         let link = Arc::new(MemoryLink::default());
         let reporter = reporter(&link);
         let log = LogWriter::new(StepIndex(0), 1 << 30, reporter.clone(), still_clock());
-        Some(Job { _data: data, directory, agent, host, environment, link, reporter, log })
+        Some(Job { _data: data, directory, agent, host, environment, removals, link, reporter, log })
     }
 
     async fn spawn(&self, spec: CommandSpec) -> Result<Box<dyn Process>, EnvironmentError> {
@@ -145,8 +159,9 @@ async fn commands_run_in_the_container_on_the_workspace_of_the_job() {
     assert_eq!((String::from_utf8_lossy(&read).as_ref(), process.wait().await), ("typed!\n", Ok(Exit::Code(0))));
 
     assert_eq!(job.containers().await, 1);
-    job.environment.end().await.unwrap();
-    assert_eq!(job.containers().await, 0);
+    job.environment.end().await;
+    assert_eq!(job.removals.wait(PATIENCE).await, [""; 0]);
+    assert_eq!(containers_of(&job.host, job.agent).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +187,7 @@ async fn a_stopped_command_ends_and_so_does_one_that_left_a_child() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     // The sweep of a later process finds the container by its label.
     assert_eq!(job.containers().await, 1);
-    remove_containers_of(job.agent, Some(&job.host)).await.unwrap();
+    remove_containers_of(job.agent, &job.host).await.unwrap();
     assert_eq!(job.containers().await, 0);
     let lost = job.spawn(shell("true")).await.err().unwrap();
     assert!(matches!(lost, EnvironmentError::Other(_)), "{lost:?}");
@@ -188,7 +203,8 @@ async fn a_million_lines_come_out_of_a_container() {
     job.reporter.flush().await;
     println!("1,000,000 lines from a container in {:?}", began.elapsed());
     assert_eq!(job.link.chunks().iter().map(|chunk| u64::from(chunk.line_count)).sum::<u64>(), 1_000_000);
-    job.environment.end().await.unwrap();
+    job.environment.end().await;
+    assert_eq!(job.removals.wait(PATIENCE).await, [""; 0]);
 }
 
 async fn refusal(image: &str, host: &str) -> Failure {
@@ -196,7 +212,8 @@ async fn refusal(image: &str, host: &str) -> Failure {
     let (agent, attempt) = (agent_id(), attempt_id());
     let directory = JobDirectory::of(data.path(), agent, attempt);
     directory.create().unwrap();
-    let started = ContainerEnvironment::start(wish(image), agent, attempt, &directory, Some(host)).await;
+    let (containers, _removals) = containers(data.path(), agent, attempt, host);
+    let started = ContainerEnvironment::start(wish(image), &containers, &directory).await;
     started.err().expect("it cannot start")
 }
 
@@ -227,11 +244,12 @@ async fn a_container_that_nobody_waits_for_any_more_is_removed() {
     let (agent, attempt) = (agent_id(), attempt_id());
     let directory = JobDirectory::of(data.path(), agent, attempt);
     directory.create().unwrap();
+    let (containers, removals) = containers(data.path(), agent, attempt, &host);
     for patience in [1, 20, 60, 150, 400] {
-        let starting = ContainerEnvironment::start(wish(IMAGE), agent, attempt, &directory, Some(&host));
+        let starting = ContainerEnvironment::start(wish(IMAGE), &containers, &directory);
         drop(tokio::time::timeout(Duration::from_millis(patience), starting).await);
     }
-    // Each was made after the last look at most, and its removal began at once.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(containers_of(&host, agent).await, 0);
+    drop(containers);
+    assert_eq!(removals.wait(PATIENCE).await, [""; 0]);
+    assert_eq!(containers_of(&host, agent).await, 0, "whoever has waited finds none");
 }
