@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use crate::{
-    failure,
-    reach::{NoAddress, Refusal},
-};
+use oxide_core::quantity;
+
+use crate::reach::{NoAddress, Refusal};
 
 /// Why there is no response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +26,12 @@ pub(crate) enum HttpError {
     SecretInHeader(String),
     #[error(
         "the placeholder of a secret stands in a body of more than {}; send the body without `content-length`",
-        failure::bytes(*.0)
+        quantity::bytes(*.0)
     )]
     SecretInLongBody(u64),
-    #[error("the request has a body of more than {}", failure::bytes(*.0))]
+    #[error("the request has a body of more than {}", quantity::bytes(*.0))]
     LongRequest(u64),
-    #[error("the response has a body of more than {}", failure::bytes(*.0))]
+    #[error("the response has a body of more than {}", quantity::bytes(*.0))]
     LongResponse(u64),
     #[error("the plugin did not finish the body of its request")]
     Unfinished,
