@@ -59,11 +59,11 @@ fn from_the_checkout_to_an_image_in_a_registry() {
         ("    oxide/checkout@1", "git"),
         ("    restore cache", "cache (read only)"),
         ("    build the library", "workspace, environment"),
-        ("    tests", "workspace (read only)"),
+        ("    oxide/junit@1", "workspace (read only)"),
         ("    upload words", "artifacts"),
         ("    save cache", "cache"),
-        ("    oxide/download-artifact@1", "artifacts (read only)"),
-        ("    image", "containers, secrets REGISTRY_PASSWORD"),
+        ("    oxide/download-artifact@1", "artifacts"),
+        ("    oxide/docker-build@1", "containers, secrets REGISTRY_PASSWORD"),
     ] {
         let line =
             plan.lines().find(|line| line.starts_with(step)).unwrap_or_else(|| panic!("no step {step}:\n{plan}"));
@@ -95,6 +95,6 @@ fn from_the_checkout_to_an_image_in_a_registry() {
     assert!(broken.contains("-c library/table.c"), "the library of the first version was used: {broken}");
     let source = std::fs::read_to_string(root().join("examples/c-project/tests/check.c")).unwrap();
     let line = 1 + source.lines().position(|line| line.contains("\"to\", 2) == 2")).unwrap();
-    assert!(broken.contains(&format!("error: tests/check.c:{line}: ")), "{broken}");
+    assert!(broken.contains(&format!("tests/check.c:{line} error: ")), "{broken}");
     assert!(broken.contains("- image  skipped"), "{broken}");
 }

@@ -170,13 +170,21 @@ impl<'plan> View<'plan> {
         lines
     }
 
-    /// Which functions of its capabilities a step has called.
+    /// Which of its capabilities a step has called, and how often.
     fn calls(&self, effects: &StepEffects) -> Option<String> {
-        let call = |tally: &CallTally| {
-            let failed = if tally.failed > 0 { format!(" ({} failed)", tally.failed) } else { String::new() };
-            format!("{} {}×{failed}", tally.name, tally.count)
+        let mut capabilities: Vec<(&str, u64, u64)> = Vec::new();
+        for CallTally { name, count, failed, .. } in &effects.calls {
+            let name = name.split('.').next().unwrap_or(name);
+            match capabilities.iter_mut().find(|(known, ..)| *known == name) {
+                Some((_, calls, errors)) => (*calls, *errors) = (*calls + count, *errors + failed),
+                None => capabilities.push((name, *count, *failed)),
+            }
+        }
+        let shown = |&(name, count, failed): &(&str, u64, u64)| {
+            let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
+            format!("{name} {count}×{failed}")
         };
-        let calls: Vec<String> = effects.calls.iter().map(call).collect();
+        let calls: Vec<String> = capabilities.iter().map(shown).collect();
         (!calls.is_empty()).then(|| format!("    {}", self.paint.dim(&format!("called: {}", calls.join(", ")))))
     }
 
