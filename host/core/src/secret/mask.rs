@@ -2,8 +2,10 @@
 //! `***` in their place.
 //!
 //! A value is found as it is, line by line, in base64 (at each of its three offsets, both alphabets), percent-encoded, in
-//! hexadecimal, and escaped for JSON, HTML, a shell or a programmer. What was changed otherwise (reversed, compressed, encrypted, cut in pieces with
-//! something in between) is not found: masking is a net for accidents, not a wall against a plugin that means harm.
+//! hexadecimal, and escaped for JSON, HTML, a shell or a programmer. Where `base64`, `openssl base64` or `xxd -p` break what
+//! they make of a long value over lines, each line is found alone, if they were given nothing before the value. What was
+//! changed otherwise (reversed, compressed, encrypted, cut in pieces with something in between) is not found: masking is a
+//! net for accidents, not a wall against a plugin that means harm.
 
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
@@ -20,11 +22,24 @@ use crate::quantity::hexadecimal;
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
 
+/// What the host keeps, besides letters and digits, of a value in the path of a URL.
+pub const KEPT_IN_PATH: &[u8] = b"-_.~/:@!$&'()*+,;=";
+/// What the host keeps, besides letters and digits, of a value in the query of a URL.
+pub const KEPT_IN_QUERY: &[u8] = b"-_.~";
+
+/// How many characters of base64 stand on a line: of `base64`, of `openssl base64`.
+const BASE64_WIDTHS: [usize; 2] = [76, 64];
+/// How many digits stand on a line of `xxd -p`.
+const HEXADECIMAL_WIDTH: usize = 60;
+/// A shorter last line of an encoding may stand somewhere by chance.
+const LINE_MIN: usize = 16;
+
 /// Knows all forms of some secrets.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
     /// None if there are no secrets.
     automaton: Option<AhoCorasick>,
+    /// In order, each once.
     patterns: Vec<Vec<u8>>,
     /// Which bytes patterns begin with.
     first_bytes: Vec<bool>,
@@ -111,8 +126,10 @@ impl Masker {
         (first..bytes.len())
             .find(|&at| {
                 let end = &bytes[at..];
+                // In order, what begins with a text comes right after it.
+                let after = || self.patterns.partition_point(|pattern| pattern.as_slice() <= end);
                 self.first_bytes[usize::from(end[0])]
-                    && self.patterns.iter().any(|pattern| pattern.len() > end.len() && pattern.starts_with(end))
+                    && self.patterns.get(after()).is_some_and(|pattern| pattern.starts_with(end))
             })
             .unwrap_or(bytes.len())
     }
@@ -181,13 +198,15 @@ impl MaskStream {
 fn forms(value: &str) -> Vec<Vec<u8>> {
     let mut forms = Vec::new();
     let lines = value.lines().map(str::trim).filter(|line| line.len() >= SECRET_BYTES_MIN);
-    for text in [value, value.trim()].into_iter().chain(lines) {
+    let texts: BTreeSet<&str> = [value, value.trim()].into_iter().chain(lines).collect();
+    for text in texts {
         forms.push(text.as_bytes().to_vec());
         forms.extend(base64_forms(text.as_bytes()));
         let digits = hexadecimal(text.as_bytes());
+        forms.extend(line_forms(text.as_bytes(), digits.as_bytes()));
         forms.push(digits.to_uppercase().into_bytes());
         forms.push(digits.into_bytes());
-        forms.extend(percent_forms(text).map(String::into_bytes));
+        forms.extend(percent_forms(text).into_iter().map(String::into_bytes));
         forms.extend(json_forms(text).map(String::into_bytes));
         forms.extend(html_forms(text).map(String::into_bytes));
         forms.extend(literal_forms(text).map(String::into_bytes));
@@ -210,40 +229,77 @@ fn base64_forms(value: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-/// The value in a URL: what is kept differs between encoders, and so do the digits.
-fn percent_forms(value: &str) -> impl Iterator<Item = String> {
-    let kept: [&[u8]; 4] = [b"-_.~", b"-_.!~*'()", b"*-._", b"-_.~/"];
-    let encode = move |kept: &[u8], space: &str, lower: bool| {
-        let mut text = String::new();
-        for byte in value.bytes() {
-            match byte {
-                b' ' => text.push_str(space),
-                byte if byte.is_ascii_alphanumeric() || kept.contains(&byte) => text.push(char::from(byte)),
-                byte if lower => text.push_str(&format!("%{byte:02x}")),
-                byte => text.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        text
-    };
-    kept.into_iter()
-        .flat_map(move |kept| [encode(kept, "%20", false), encode(kept, "%20", true), encode(kept, "+", false)])
+/// The lines over which tools break the base64 and the hexadecimal digits of a long value, if they are given nothing before
+/// it.
+fn line_forms(value: &[u8], digits: &[u8]) -> Vec<Vec<u8>> {
+    let encoded = STANDARD_NO_PAD.encode(value);
+    // The last character may depend on what follows the value: `echo` adds a line break.
+    let encoded = &encoded.as_bytes()[..value.len() * 8 / 6];
+    let mut forms = broken(digits, HEXADECIMAL_WIDTH);
+    forms.extend(BASE64_WIDTHS.into_iter().flat_map(|width| broken(encoded, width)));
+    forms
 }
 
-/// The value in a JSON text: as it is usually escaped, with `<`, `>` and `&` escaped as well, in ASCII only, with `/` escaped.
+/// A text in lines of a width. A last line that is too short to be found alone is found behind the one before it.
+fn broken(text: &[u8], width: usize) -> Vec<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> = text.chunks(width).map(<[u8]>::to_vec).collect();
+    if let [.., before, last] = lines.as_mut_slice()
+        && last.len() < LINE_MIN
+    {
+        *last = [before.as_slice(), last.as_slice()].join(&b'\n');
+    }
+    lines
+}
+
+/// The value in a URL: what is kept differs between encoders, and so do the digits and the space.
+fn percent_forms(value: &str) -> BTreeSet<String> {
+    // The host in a query (and RFC 3986), the host in a path, JavaScript's `encodeURIComponent` and `encodeURI`, HTML's
+    // forms, Python's `quote`.
+    let encoders: [&[u8]; 6] = [KEPT_IN_QUERY, KEPT_IN_PATH, b"-_.!~*'()", b"-_.!~*'();,/?:@&=+$#", b"*-._", b"-_.~/"];
+    let mut forms = BTreeSet::new();
+    for kept in encoders {
+        for space in ["%20", "+"] {
+            for is_lower in [false, true] {
+                forms.insert(percent_encoded(value, kept, space, is_lower));
+            }
+        }
+    }
+    forms
+}
+
+fn percent_encoded(value: &str, kept: &[u8], space: &str, is_lower: bool) -> String {
+    let mut text = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b' ' => text.push_str(space),
+            byte if byte.is_ascii_alphanumeric() || kept.contains(&byte) => text.push(char::from(byte)),
+            byte if is_lower => text.push_str(&format!("%{byte:02x}")),
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+/// The value in a JSON text: as it is usually escaped, with `<`, `>` and `&` escaped as well, with `/` escaped, in ASCII only
+/// (in small and in capital digits), and in ASCII with `/` escaped, as PHP does.
 fn json_forms(value: &str) -> impl Iterator<Item = String> {
     let quoted = Json::String(value.to_owned()).to_string();
     let plain = quoted[1..quoted.len() - 1].to_owned();
     let html = plain.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
-    let mut ascii = String::new();
+    let (mut ascii, mut capital) = (String::new(), String::new());
     for character in plain.chars() {
         if character.is_ascii() {
             ascii.push(character);
-        } else {
-            character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| ascii.push_str(&format!("\\u{unit:04x}")));
+            capital.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            ascii.push_str(&format!("\\u{unit:04x}"));
+            capital.push_str(&format!("\\u{unit:04X}"));
         }
     }
-    let slashes = plain.replace('/', "\\/");
-    [plain, html, ascii, slashes].into_iter()
+    let [slashes, ascii_slashes] = [&plain, &ascii].map(|text| text.replace('/', "\\/"));
+    [plain, html, ascii, capital, slashes, ascii_slashes].into_iter()
 }
 
 /// The value in HTML or XML: `&` and `<` are always escaped, `>` and the quotes by some and in several ways.
@@ -261,14 +317,44 @@ fn html_forms(value: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The value as a program prints a text within quotes for programmers: backslashes doubled, and before the quotes around it.
+/// The value as a program prints a text within quotes for programmers: backslashes doubled, and before the quotes around it;
+/// what is not printable ASCII as it is or escaped.
 fn literal_forms(value: &str) -> impl Iterator<Item = String> {
     let escaped = value.replace('\\', r"\\").replace('\n', r"\n").replace('\r', r"\r").replace('\t', r"\t");
     let [single, double] = ['\'', '"'].map(|quote| (quote, format!("\\{quote}")));
     let within_single = escaped.replace(single.0, &single.1);
     let within_double = escaped.replace(double.0, &double.1);
     let both = within_single.replace(double.0, &double.1);
-    [escaped, within_single, within_double, both].into_iter()
+    [escaped, within_single, within_double, both].into_iter().flat_map(|text| {
+        let mut forms = ascii_forms(&text);
+        forms.push(text);
+        forms
+    })
+}
+
+/// A text in printable ASCII: the other characters by their numbers (`ascii()` of Python), or by their bytes in hexadecimal
+/// (`bytes` of Python) or octal (`$'…'` of a shell, Git). None if it has no other characters.
+fn ascii_forms(text: &str) -> Vec<String> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Vec::new();
+    }
+    let (mut numbers, mut bytes, mut octal) = (String::new(), String::new(), String::new());
+    for character in text.chars() {
+        if matches!(character, ' '..='~') {
+            [&mut numbers, &mut bytes, &mut octal].into_iter().for_each(|form| form.push(character));
+            continue;
+        }
+        numbers.push_str(&match u32::from(character) {
+            number if number <= 0xff => format!("\\x{number:02x}"),
+            number if number <= 0xffff => format!("\\u{number:04x}"),
+            number => format!("\\U{number:08x}"),
+        });
+        for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+            bytes.push_str(&format!("\\x{byte:02x}"));
+            octal.push_str(&format!("\\{byte:03o}"));
+        }
+    }
+    vec![numbers, bytes, octal]
 }
 
 /// The value as one word for a shell: within single quotes, within double quotes, or with a backslash before each character

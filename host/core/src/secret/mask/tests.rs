@@ -66,6 +66,73 @@ fn a_value_with_backslashes_and_line_breaks_is_found_as_programs_print_it() {
 }
 
 #[test]
+fn a_value_in_a_url_is_found_whatever_the_encoder_keeps() {
+    let masker = masker(&["Tr0ub&dor 3", "p/a#ss wo?rd"]);
+    for leak in [
+        "Tr0ub&dor%203",      // the host in a path
+        "Tr0ub%26dor+3",      // a form
+        "p/a%23ss%20wo%3Frd", // the host in a path
+        "p/a#ss%20wo?rd",     // JavaScript's `encodeURI`
+        "p%2Fa%23ss%20wo%3Frd",
+        "p%2fa%23ss%20wo%3frd",
+        "p%2Fa%23ss+wo%3Frd",
+        "p%2fa%23ss+wo%3frd", // `curl --data-urlencode`
+    ] {
+        assert_eq!(masker.text(&format!("GET /{leak}/x")), "GET /***/x", "{leak}");
+    }
+}
+
+#[test]
+fn a_value_beyond_ascii_is_found_as_programs_escape_it() {
+    let masker = masker(&["pässwört/€", "smile 😀 please"]);
+    for (leak, masked) in [
+        (r"'p\xe4ssw\xf6rt/\u20ac'", "'***'"),                       // `ascii()` of Python
+        (r"b'p\xc3\xa4ssw\xc3\xb6rt/\xe2\x82\xac'", "b'***'"),       // `bytes` of Python
+        (r"$'p\303\244ssw\303\266rt/\342\202\254'", "$'***'"),       // `printf %q` of bash
+        (r#"{"t":"p\u00e4ssw\u00f6rt/\u20ac"}"#, r#"{"t":"***"}"#),  // `json.dumps` of Python
+        (r#"{"t":"p\u00E4ssw\u00F6rt/\u20AC"}"#, r#"{"t":"***"}"#),  // JSON of .NET
+        (r#"{"t":"p\u00e4ssw\u00f6rt\/\u20ac"}"#, r#"{"t":"***"}"#), // `json_encode` of PHP
+        (r"'smile \U0001f600 please'", "'***'"),                     // `ascii()` of Python
+        (r#"{"t":"smile \ud83d\ude00 please"}"#, r#"{"t":"***"}"#),  // `json.dumps` of Python
+        (r"b'smile \xf0\x9f\x98\x80 please'", "b'***'"),             // `bytes` of Python
+    ] {
+        assert_eq!(masker.text(leak), masked, "{leak}");
+    }
+}
+
+/// As a tool breaks what it encoded.
+fn in_lines(encoded: &str, width: usize) -> Vec<&str> {
+    encoded.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect()
+}
+
+#[test]
+fn each_line_of_a_long_encoding_is_found_alone() {
+    // 2245 bytes: 40 lines of `base64`, 47 of `openssl base64`, 75 of `xxd -p`, and the last of each is a long one.
+    let value: String = (0..449).map(|number| format!("{number:05}")).collect();
+    let masker = masker(&[&value]);
+    for end in ["", "\n"] {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{value}{end}"));
+        let digits = hexadecimal(format!("{value}{end}").as_bytes());
+        for (text, width) in [(&encoded, 76), (&encoded, 64), (&digits, 60)] {
+            let lines = in_lines(text, width);
+            let (last, full) = lines.split_last().unwrap();
+            for line in full {
+                assert_eq!(masker.text(&format!("12:00 {line}")), "12:00 ***");
+            }
+            assert!(masker.text(last).starts_with(MASK), "{last} is shown");
+        }
+    }
+}
+
+#[test]
+fn a_long_value_needs_one_more_form_for_each_line_of_its_encodings() {
+    // 3000 bytes: 53 lines of `base64`, 63 of `openssl base64`, 100 of `xxd -p`.
+    let value: String = (0..600).map(|number| format!("{number:05}")).collect();
+    let count = forms(&value).len();
+    assert!(count <= 10 + 53 + 63 + 100, "{count}");
+}
+
+#[test]
 fn a_plain_value_needs_no_more_forms_than_before() {
     // Letters and digits look the same in JSON, HTML, URLs and shells: what is left is base64 and hexadecimal.
     assert!(forms("abcdefgh12345678").len() <= 10, "{}", forms("abcdefgh12345678").len());
@@ -168,9 +235,59 @@ proptest! {
             serde_json::Value::from(value.as_str()).to_string(),
             value.replace('\'', "'\\''"),
         ];
+        let percent_encoded = ["-_.~", "-_.~/:@!$&'()*+,;=", "-_.!~*'()", "-_.!~*'();,/?:@&=+$#", "*-._", "-_.~/"]
+            .into_iter()
+            .flat_map(|kept| [(kept, false), (kept, true)])
+            .flat_map(|(kept, is_lower)| ["%20", "+"].map(|space| each(&|c: char| match c {
+                ' ' => space.into(),
+                _ if c.is_ascii_alphanumeric() || kept.contains(c) => as_is(c),
+                _ if is_lower => format!("%{:02x}", u32::from(c)),
+                _ => format!("%{:02X}", u32::from(c)),
+            })));
         let masker = masker(&[&value]);
-        for text in escaped {
+        for text in escaped.into_iter().chain(percent_encoded) {
             prop_assert!(masker.text(&format!("<{text}>")).contains(MASK), "{} shows {}", text, value);
+        }
+    }
+
+    /// Whatever a value holds beyond ASCII, escaping it does not show it.
+    #[test]
+    fn a_value_escaped_to_ascii_is_found(value in "[a-z\\\\' äÿ€語😀]{6,20}") {
+        prop_assume!(value.trim().len() >= SECRET_BYTES_MIN);
+        let value = value.trim();
+        let each = |escape: &dyn Fn(char) -> String| -> String {
+            value.chars().map(|c| match c { '\\' => "\\\\".into(), '\'' => "\\'".into(), _ => escape(c) }).collect()
+        };
+        let each_byte = |escape: &dyn Fn(u8) -> String| {
+            each(&|c: char| if c.is_ascii() { c.into() } else { c.to_string().bytes().map(escape).collect() })
+        };
+        let escaped = [
+            each(&|c: char| match u32::from(c) {
+                _ if c.is_ascii() => c.into(),
+                number if number < 0x100 => format!("\\x{number:02x}"),
+                number if number < 0x10000 => format!("\\u{number:04x}"),
+                number => format!("\\U{number:08x}"),
+            }),
+            each_byte(&|byte| format!("\\x{byte:02x}")),
+            each_byte(&|byte| format!("\\{byte:03o}")),
+        ];
+        let masker = masker(&[value]);
+        for text in escaped {
+            let masked = masker.text(&format!("<{text}>")).into_owned();
+            prop_assert!(masked == "<***>", "{text} of {value} became {masked}");
+        }
+    }
+
+    /// However long a value is, what `base64`, `openssl base64` and `xxd -p` print of it shows no more than its end and the
+    /// line break that `echo` adds.
+    #[test]
+    fn an_encoding_in_lines_is_found(value in "[!-~]{20,200}", end in "\n?") {
+        let masker = masker(&[&value]);
+        let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{value}{end}"));
+        let digits = hexadecimal(format!("{value}{end}").as_bytes());
+        for (text, width) in [(&encoded, 76), (&encoded, 64), (&digits, 60)] {
+            let masked = masker.text(&in_lines(text, width).join("\n")).replace(MASK, "").replace('\n', "");
+            prop_assert!(masked.len() <= 4, "{masked} of {value} is shown");
         }
     }
 

@@ -7,7 +7,10 @@ use http::{
     request, response,
     uri::{PathAndQuery, Scheme},
 };
-use oxide_core::secret::{MaskStream, Masker, Placeholders, StepSecret};
+use oxide_core::secret::{
+    MaskStream, Masker, Placeholders, StepSecret,
+    mask::{KEPT_IN_PATH, KEPT_IN_QUERY},
+};
 
 use super::error::HttpError;
 
@@ -87,8 +90,8 @@ fn fill_path<'s>(path: &str, secrets: &'s Placeholders, spent: &mut Option<&'s S
             text.replace(&secret.placeholder, &escape(secret.value.expose(), kept))
         })
     };
-    let before = fill(before, b"-_.~/:@!$&'()*+,;=");
-    before + &fill(query, b"-_.~")
+    let before = fill(before, KEPT_IN_PATH);
+    before + &fill(query, KEPT_IN_QUERY)
 }
 
 fn escape(value: &str, kept: &[u8]) -> String {
@@ -206,6 +209,18 @@ mod tests {
         assert_eq!(head.headers["authorization"], format!("Basic {}", STANDARD.encode("me:a/b c&d%e")));
         assert_eq!(head.headers["x-token"], "<a/b c&d%e>");
         assert_eq!(head.headers["host"], "a.io:8443", "whatever the plugin says");
+    }
+
+    #[test]
+    fn a_server_that_echoes_path_and_query_shows_no_value() {
+        for value in ["Tr0ub&dor 3", "p/a#ss wo?rd", "(50%+1)=[x]{y}|\"é\""] {
+            let (secrets, token) = secrets(value);
+            let mut head = head(&format!("https://a.io/bot{token}/send?t={token}&u=1"));
+            let destination = Destination::of(&head).unwrap();
+            fill(&mut head, &destination, &secrets).unwrap();
+            let hidden = Masker::new([&SecretValue::new(value).unwrap()]);
+            assert_eq!(hidden.text(&head.uri.to_string()), "/bot***/send?t=***&u=1");
+        }
     }
 
     #[test]
