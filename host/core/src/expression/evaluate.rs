@@ -191,6 +191,8 @@ fn variables(
     scope: &Scope<'_>,
 ) -> Result<HashMap<String, Map<String, Json>>, Diagnostic> {
     let mut variables: HashMap<String, Map<String, Json>> = HashMap::new();
+    let tested: Vec<&[String]> =
+        compiled.references.variables.iter().filter(|it| it.is_test).map(|it| it.path.as_slice()).collect();
     for reference in &compiled.references.variables {
         let root = &reference.path[0];
         if is_type_name(root) {
@@ -200,9 +202,9 @@ fn variables(
             return Err(unknown_root(root, expression, span));
         };
         let values = variables.entry(root.clone()).or_insert_with(|| values.clone());
-        if !reference.is_test {
-            fill_in(reference, values);
-        }
+        // What `has(…)` asks for must not be there because another place of the expression names it.
+        let asked_for = tested.iter().filter(|path| reference.path.starts_with(path)).map(|path| path.len()).min();
+        fill_in(&reference.path, asked_for, values);
     }
     Ok(variables)
 }
@@ -223,15 +225,16 @@ pub(crate) fn is_type_name(name: &str) -> bool {
 }
 
 /// Puts null where a fact is absent that belongs to a fixed set, or that planning has found to exist: an output of a step
-/// that was skipped has no value, and asking for it is no mistake.
-fn fill_in(reference: &Reference, values: &mut Map<String, Json>) {
+/// that was skipped has no value, and asking for it is no mistake. If `has(…)` asks whether the first so many names lead
+/// somewhere, only the way to the last of them is made.
+fn fill_in(path: &[String], asked_for: Option<usize>, values: &mut Map<String, Json>) {
     let null = || Json::Null;
-    let path: Vec<&str> = reference.path.iter().map(String::as_str).collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match path.as_slice() {
-        ["git", fact] if GIT_FACTS.contains(fact) => {
+        ["git", fact] if GIT_FACTS.contains(fact) && asked_for.is_none() => {
             values.entry(*fact).or_insert_with(null);
         }
-        ["trigger", fact] => {
+        ["trigger", fact] if asked_for.is_none() => {
             values.entry(*fact).or_insert_with(null);
         }
         // A run that may not spend it sees an empty text.
@@ -239,8 +242,13 @@ fn fill_in(reference: &Reference, values: &mut Map<String, Json>) {
             values.entry(*name).or_insert_with(|| Json::from(""));
         }
         ["steps" | "stages", name, below @ ..] => {
+            if asked_for.is_some_and(|names| names <= 2) {
+                return;
+            }
             let mut place = values.entry(*name).or_insert_with(|| Json::Object(Map::new()));
-            for (index, key) in below.iter().enumerate() {
+            // `name` is the second one of the path.
+            let made = asked_for.map_or(below.len(), |names| names - 3);
+            for (index, key) in below.iter().enumerate().take(made) {
                 let last = index + 1 == below.len();
                 let Json::Object(entries) = place else { return };
                 place = entries.entry(*key).or_insert_with(|| if last { Json::Null } else { Json::Object(Map::new()) });

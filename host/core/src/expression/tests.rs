@@ -99,6 +99,23 @@ fn facts_that_may_be_absent_are_null() {
 }
 
 #[test]
+fn what_is_asked_for_is_not_there_because_it_is_named_elsewhere() {
+    let world = World::new();
+    for (expression, expected) in [
+        ("has(steps.unit.outputs.count) ? steps.unit.outputs.count : 0", json!(7)),
+        ("has(steps.unit.outputs.other) ? steps.unit.outputs.other : 9", json!(9)),
+        ("has(steps.unit.outputs.other) && steps.unit.outputs.other > 3", json!(false)),
+        ("has(steps.skipped.outputs.hit) && !steps.skipped.outputs.hit", json!(false)),
+        ("has(steps.skipped.outputs) ? steps.skipped.outputs.hit : 'no'", json!("no")),
+        ("has(steps.skipped) ? steps.skipped.outputs.hit : 'no'", json!("no")),
+        ("!has(steps.unit.outputs.other) && steps.unit.outputs.count == 7", json!(true)),
+        ("has(git.tag) ? git.tag : git.branch", json!("main")),
+    ] {
+        assert_eq!(world.value(expression), expected, "{expression}");
+    }
+}
+
+#[test]
 fn mistakes_name_the_nearest_known_name() {
     let world = World::new();
     assert_eq!(
