@@ -363,6 +363,33 @@ async fn bytes_that_changed_in_the_store_never_reach_a_workspace_and_the_entry_g
     }
 }
 
+/// The beginning is in the workspace when the end turns out to be damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_an_entry_whose_end_is_damaged() {
+    let home = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(&Location::Directory(home.path().into()), Limits::default()).unwrap();
+    let from = workspace(&[("target/first", "good")]);
+    let mut state = 7_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    fs::write(from.path().join("target/large"), (0..20 << 20).map(|_| noise()).collect::<Vec<u8>>()).unwrap();
+    blobs.save("p", "k", pack(from.path(), &["target"]), &|| NOON).await.unwrap();
+    let chunks = files_below(&home.path().join("blobs"));
+    assert!(chunks.len() > 2);
+    let last = chunks.iter().min_by_key(|chunk| fs::metadata(chunk).unwrap().len()).unwrap();
+    fs::write(last, "damaged").unwrap();
+    let to = tempfile::tempdir().unwrap();
+    let restored = blobs.restore("p", "k", &[], into(to.path()), NOON).await;
+    assert!(matches!(restored, Err(BlobError::Damaged(_))), "{restored:?}");
+    assert_eq!(
+        fs::read_dir(to.path()).unwrap().count(),
+        0,
+        "not even the directory, which a script would take for a good one"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_cannot_be_read_keeps_the_sweep_from_removing_chunks() {
     let home = tempfile::tempdir().unwrap();

@@ -40,7 +40,7 @@ impl Unpack {
     }
 
     /// Reads an archive of at most so many bytes. Waits for disk and source: call it where it may. On an error, the files
-    /// that were made so far are removed.
+    /// and directories that were made so far are removed.
     pub(crate) fn read(
         &self,
         source: ChunkSource,
@@ -52,6 +52,7 @@ impl Unpack {
             open_to_all: self.open_to_all,
             real: HashSet::new(),
             made: Vec::new(),
+            made_directories: Vec::new(),
             directories: Vec::new(),
             wanted,
         };
@@ -59,6 +60,10 @@ impl Unpack {
         if result.is_err() {
             for path in unpacking.made.iter().rev() {
                 self.directory.remove_file(path).ok();
+            }
+            // Those that hold something else stay.
+            for path in unpacking.made_directories.iter().rev() {
+                self.directory.remove_dir(path).ok();
             }
         }
         result
@@ -72,6 +77,8 @@ struct Unpacking<'a> {
     real: HashSet<PathBuf>,
     /// Files and links so far.
     made: Vec<PathBuf>,
+    /// Directories that were not there before, those above first.
+    made_directories: Vec<PathBuf>,
     /// Directories with what is set when all is in them: a mode that may not allow writing, and the time.
     directories: Vec<(PathBuf, u32, Timespec)>,
     wanted: &'a dyn Fn() -> bool,
@@ -213,6 +220,7 @@ impl Unpacking<'_> {
                 Ok(_) => return Err(refused(path, "a file is in the place of one of its directories")),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.top.create_dir(directory).map_err(failed)?;
+                    self.made_directories.push(directory.to_owned());
                     let mode = if self.open_to_all { 0o777 } else { 0o755 };
                     self.top.set_permissions(directory, Permissions::from_mode(mode)).map_err(failed)?;
                 }
