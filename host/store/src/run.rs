@@ -235,8 +235,8 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// A run as a person names it: `latest`, its number, its id, or the beginning of its id (4 characters at least). A
-    /// number that several pipelines have means, if `pipeline` does not say which, the newest of their runs in the directory
+    /// A run as a person names it: `latest`, its number, its id, or the beginning of its id (4 characters at least). `latest`,
+    /// and a number that several pipelines have, mean, if `pipeline` does not say which, the newest of their runs in the directory
     /// `project`, else the newest of all.
     ///
     /// # Errors
@@ -251,7 +251,8 @@ impl Store {
         let mut connection = self.reader().await?;
         let reference_number = reference.strip_prefix('#').unwrap_or(reference);
         let query = if reference == "latest" {
-            sqlx::query(select("WHERE $1 IS NULL OR pipeline = $1 ORDER BY id DESC LIMIT 1")).bind(pipeline)
+            let newest = "WHERE $1 IS NULL OR pipeline = $1 ORDER BY project = $2 DESC, id DESC LIMIT 1";
+            sqlx::query(select(newest)).bind(pipeline).bind(project)
         } else if let (Ok(number), false) = (reference_number.parse::<u64>(), reference_number.starts_with('0')) {
             let newest =
                 "WHERE ($1 IS NULL OR pipeline = $1) AND number = $2 ORDER BY project = $3 DESC, id DESC LIMIT 1";

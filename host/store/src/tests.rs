@@ -77,6 +77,9 @@ async fn runs_are_numbered_by_pipeline_and_found_as_people_name_them() {
     assert_eq!((here.pipeline.as_str(), found("1", None).await.unwrap()), ("release", FOURTH));
     let here = store.find_run("1", None, Some("project")).await.unwrap();
     assert_eq!(here.pipeline, "deploy", "the newest of this directory");
+    let here = store.find_run("latest", None, Some("project")).await.unwrap();
+    assert_eq!(here.pipeline, "deploy", "not the one that another directory has run since");
+    assert_eq!(store.find_run("latest", None, Some("nowhere")).await.unwrap().pipeline, "release");
     assert!(matches!(found("99", None).await, Err(StoreError::NoSuchRun { .. })));
     assert!(matches!(found("x' OR 1=1", None).await, Err(StoreError::NoSuchRun { .. })));
     let newest = store.list_runs(None, 2).await.unwrap();

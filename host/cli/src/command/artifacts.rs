@@ -26,7 +26,7 @@ pub struct Arguments {
 enum Command {
     /// List the artifacts of a run.
     List {
-        /// Which run: its number, PIPELINE#NUMBER, the beginning of its id, or `latest`.
+        /// Which run: its number, PIPELINE#NUMBER, the beginning of its id, or `latest` (of this project, if it has run).
         #[arg(default_value = "latest")]
         run: String,
         /// Print them as a JSON list.
@@ -37,7 +37,7 @@ enum Command {
     Get {
         /// The name of the artifact.
         name: String,
-        /// Which run: its number, PIPELINE#NUMBER, the beginning of its id, or `latest`.
+        /// Which run: its number, PIPELINE#NUMBER, the beginning of its id, or `latest` (of this project, if it has run).
         #[arg(long, default_value = "latest")]
         run: String,
         /// The directory; made if it is not there.

@@ -28,7 +28,8 @@ const NAMES_MAX: usize = 20;
 /// Arguments of `oxide logs`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Which run: its number (of this project, if it has one), PIPELINE#NUMBER, the beginning of its id, or `latest`.
+    /// Which run: its number (of this project, if it has one), PIPELINE#NUMBER, the beginning of its id, or `latest` (of
+    /// this project, if it has run).
     #[arg(default_value = "latest")]
     run: String,
     /// Only jobs with this name, or of the stage with this name.
