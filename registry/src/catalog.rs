@@ -254,7 +254,10 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
 }
 
 /// Reads a component, and no more than it may have: the file may be a device or grow while it is read.
-fn read_component(path: &Path) -> Result<Vec<u8>, ResolveError> {
+///
+/// # Errors
+/// If it is not a regular file, is empty, has more than [`PLUGIN_BYTES_MAX`] bytes, or cannot be read.
+pub fn read_component(path: &Path) -> Result<Vec<u8>, ResolveError> {
     let failed = |cause| ResolveError::Read { path: path.to_owned(), cause };
     let metadata = std::fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {

@@ -9,5 +9,5 @@ pub mod catalog;
 pub mod reference;
 
 pub use built_in::BuiltIn;
-pub use catalog::{Catalog, FetchError, PLUGIN_BYTES_MAX, ResolveError, ResolvedPlugin};
+pub use catalog::{Catalog, FetchError, PLUGIN_BYTES_MAX, ResolveError, ResolvedPlugin, read_component};
 pub use reference::{Reference, ReferenceError};

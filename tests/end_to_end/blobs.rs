@@ -109,6 +109,8 @@ fn a_place_that_is_none_is_refused_with_what_to_write() {
     let refused = project.oxide(&["run", ".", "--blobs", "gs://bucket"]).expect(2);
     assert!(refused.stderr.contains("s3://BUCKET/PREFIX"), "{}", refused.stderr);
     fs::write(project.path("file"), "").unwrap();
+    let refused = project.oxide(&["cache", "list", "file"]).expect(2);
+    assert!(refused.stderr.contains("`file` is not a directory"), "{}", refused.stderr);
     let refused = project.oxide(&["cache", "list", "--blobs", "file"]).expect(4);
     assert!(
         refused.stderr.contains("could not open the store of caches and artifacts at `file`"),

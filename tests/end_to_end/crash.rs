@@ -80,12 +80,14 @@ fn control_c_cancels_cleanly() {
 
 #[test]
 fn a_signal_of_a_program_is_told_without_advice_for_people() {
-    let project = Project::new();
-    let child = start(&project);
-    signal(&child, "TERM");
-    let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
-    assert!(ended.stdout.contains("stopping: cancelled by SIGTERM\n"), "{}", ended.stdout);
-    nothing_is_left(&project);
+    for name in ["TERM", "QUIT"] {
+        let project = Project::new();
+        let child = start(&project);
+        signal(&child, name);
+        let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
+        assert!(ended.stdout.contains(&format!("stopping: cancelled by SIG{name}\n")), "{}", ended.stdout);
+        nothing_is_left(&project);
+    }
 }
 
 #[test]

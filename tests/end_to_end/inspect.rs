@@ -26,6 +26,29 @@ fn inspect_shows_what_a_plugin_asks_for() {
 }
 
 #[test]
+fn inspect_reads_files_only() {
+    let project = Project::new();
+    project.shell("mkfifo pipe.wasm");
+    for place in ["/dev/zero", "pipe.wasm"] {
+        let refused = project.oxide(&["plugin", "inspect", place]).expect(2).stderr;
+        assert!(refused.contains(&format!("could not read `{place}`")), "{refused}");
+        assert!(refused.contains("it is not a regular file"), "{refused}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_no_text_is_told_as_that() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let project = Project::with_pipeline(
+        "version: \"1\"\nname: p\nstages:\n  a: { environment: host, steps: [{ run: echo hi }] }\n",
+    );
+    let mut command = project.command(&["run", "--secret", "TOKEN"]);
+    let output = command.env("TOKEN", std::ffi::OsStr::from_bytes(b"hunter\xff\xfe")).output().unwrap();
+    let refused = crate::oxide::Ended::of(output).expect(2).stderr;
+    assert!(refused.contains("TOKEN is not UTF-8") && !refused.contains("hunter"), "{refused}");
+}
+
+#[test]
 fn a_first_pipeline_runs_and_is_not_overwritten() {
     let project = Project::new();
     let said = project.oxide(&["init"]).expect(0).stdout;

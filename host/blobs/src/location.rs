@@ -21,6 +21,16 @@ pub struct Bucket {
     pub(crate) settings: Vec<(AmazonS3ConfigKey, String)>,
 }
 
+/// The ways to credentials that the client of a bucket knows; for each the settings that it needs.
+const CREDENTIALS: [&[AmazonS3ConfigKey]; 6] = [
+    &[AmazonS3ConfigKey::AccessKeyId, AmazonS3ConfigKey::SecretAccessKey],
+    &[AmazonS3ConfigKey::WebIdentityTokenFile, AmazonS3ConfigKey::RoleArn],
+    &[AmazonS3ConfigKey::ContainerCredentialsRelativeUri],
+    &[AmazonS3ConfigKey::ContainerCredentialsFullUri, AmazonS3ConfigKey::ContainerAuthorizationTokenFile],
+    &[AmazonS3ConfigKey::MetadataEndpoint],
+    &[AmazonS3ConfigKey::SkipSignature],
+];
+
 /// Why a location cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no place for caches and artifacts: {problem}")]
@@ -34,7 +44,8 @@ impl Location {
     ///
     /// The client of a bucket is set up as others are, by variables: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
     /// `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL` and the rest. `endpoint` goes before the variables. An
-    /// endpoint without TLS (`http://`) is used only because it was named.
+    /// endpoint without TLS (`http://`) is used only because it was named. Without credentials, or the variables that say
+    /// where a cloud gives them out, the bucket is refused: the client would ask the network for them.
     ///
     /// # Errors
     /// A [`LocationError`] that says what to write.
@@ -74,6 +85,10 @@ impl Location {
             .filter(|(key, _)| *key != AmazonS3ConfigKey::Bucket)
             .collect();
         settings.extend(endpoint.map(|endpoint| (AmazonS3ConfigKey::Endpoint, endpoint.to_owned())));
+        let has = |wanted: &AmazonS3ConfigKey| settings.iter().any(|(key, _)| key == wanted);
+        if !CREDENTIALS.iter().any(|keys| keys.iter().all(has)) {
+            return Err(refuse("it has no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"));
+        }
         Ok(Location::S3(Bucket { name: name.to_owned(), prefix: prefix.to_owned(), settings }))
     }
 }
@@ -100,7 +115,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Location, LocationError> {
-        let variables = [("AWS_SECRET_ACCESS_KEY", "hush"), ("AWS_REGION", ""), ("AWS_BUCKET", "other"), ("HOME", "/")];
+        let keys = [("AWS_ACCESS_KEY_ID", "me"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+        let variables = keys.into_iter().chain([("AWS_REGION", ""), ("AWS_BUCKET", "other"), ("HOME", "/")]);
         Location::parse(text, Some("http://127.0.0.1:9"), variables.map(|(n, v)| (n.to_owned(), v.to_owned())))
     }
 
@@ -110,8 +126,23 @@ mod tests {
         let Location::S3(bucket) = &location else { panic!("no bucket") };
         assert_eq!((bucket.name.as_str(), bucket.prefix.as_str()), ("ci-blobs", "team/a"));
         let keys: Vec<_> = bucket.settings.iter().map(|(key, _)| *key).collect();
-        assert_eq!(keys, [AmazonS3ConfigKey::SecretAccessKey, AmazonS3ConfigKey::Endpoint]);
+        let expected =
+            [AmazonS3ConfigKey::AccessKeyId, AmazonS3ConfigKey::SecretAccessKey, AmazonS3ConfigKey::Endpoint];
+        assert_eq!(keys, expected);
         assert_eq!(format!("{location:?}"), "Location(s3://ci-blobs/team/a)");
+    }
+
+    #[test]
+    fn a_bucket_needs_credentials() {
+        let with = |names: &[&str]| {
+            Location::parse("s3://b", None, names.iter().map(|name| ((*name).to_owned(), "x".to_owned())))
+        };
+        for names in [&[] as &[&str], &["AWS_ACCESS_KEY_ID"], &["AWS_WEB_IDENTITY_TOKEN_FILE"]] {
+            let error = with(names).unwrap_err().to_string();
+            assert!(error.contains("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"), "{error}");
+        }
+        assert!(with(&["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]).is_ok());
+        assert!(with(&["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"]).is_ok());
     }
 
     #[test]

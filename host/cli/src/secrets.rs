@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    env::{self, VarError},
     fs,
     path::{Path, PathBuf},
 };
@@ -41,7 +42,10 @@ pub fn find(sources: &Sources, plan: &Plan, project: &Path) -> Result<Secrets, F
     let mut secrets = Secrets::new();
     let mut missing = Vec::new();
     for name in wanted {
-        let value = given.get(name).cloned().or_else(|| std::env::var(name).ok()).or_else(|| file.get(name).cloned());
+        let value = match given.get(name) {
+            Some(value) => Some(value.clone()),
+            None => from_environment(name)?.or_else(|| file.get(name).cloned()),
+        };
         match value.map(SecretValue::new) {
             None => missing.push(name),
             Some(Ok(value)) => drop(secrets.insert(name.to_owned(), value)),
@@ -66,12 +70,16 @@ fn given(options: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     for option in options {
         let (name, value) = match option.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
-            None => (option.as_str(), std::env::var(option).ok()),
+            None => (option.as_str(), None),
         };
         if !is_secret_name(name) {
             return Err(Failure::usage("`--secret` was given something that is no name")
                 .hint("write `--secret NAME` or `--secret NAME=VALUE`; names are letters, digits and `_`"));
         }
+        let value = match value {
+            Some(value) => Some(value),
+            None => from_environment(name)?,
+        };
         let value = value.ok_or_else(|| {
             Failure::usage(format!("`--secret {name}` takes the environment variable {name}, which is not set"))
                 .hint(format!("set it, or write `--secret {name}=VALUE`"))
@@ -79,6 +87,18 @@ fn given(options: &[String]) -> Result<BTreeMap<String, String>, Failure> {
         given.insert(name.to_owned(), value);
     }
     Ok(given)
+}
+
+/// The variable of this process, if it is set.
+fn from_environment(name: &str) -> Result<Option<String>, Failure> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            let failure = Failure::usage(format!("the environment variable {name} is not UTF-8, and a secret must be"));
+            Err(failure.hint("encode it, for example with `base64`, and let the step decode it"))
+        }
+    }
 }
 
 /// The lines of `--env-file`, or of `.env`.

@@ -121,7 +121,7 @@ impl Services {
         let tail = self.tail(service).await;
         let last = &tail[tail.len().saturating_sub(SHOWN_LINES)..];
         let last = match last {
-            [] => "it printed nothing".to_owned(),
+            [] => "the service printed nothing".to_owned(),
             lines => format!("its log ends with `{}`", lines.join("` `")),
         };
         let message = format!("the service `{}` did not get ready: {why}; {last}", service.planned.name);

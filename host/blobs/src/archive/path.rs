@@ -35,7 +35,7 @@ pub(super) fn check_link(path: &Path, target: &Path) -> Result<(), &'static str>
             Component::Normal(_) => named = true,
             Component::CurDir => {}
             Component::ParentDir if named => return Err("it holds `..` behind a name"),
-            Component::ParentDir => depth = depth.checked_sub(1).ok_or("it leads out")?,
+            Component::ParentDir => depth = depth.checked_sub(1).ok_or("it climbs too often with `..`")?,
             Component::RootDir | Component::Prefix(_) => return Err("it is absolute"),
         }
     }

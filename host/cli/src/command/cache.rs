@@ -67,6 +67,10 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArgument
     let directory = of.project.canonicalize();
     let directory = directory
         .map_err(|error| Failure::usage(format!("there is no directory `{}`", of.project.display())).because(&error))?;
+    if !directory.is_dir() {
+        let failure = Failure::usage(format!("`{}` is not a directory", of.project.display()));
+        return Err(failure.hint("name the directory of a project"));
+    }
     let project = git_facts::project(&directory);
     let text = local_engine::in_runtime(async {
         let failed =

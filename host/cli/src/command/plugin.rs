@@ -1,15 +1,13 @@
 //! `oxide plugin`: looking at plugins.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use oxide_core::{
     plugin::{Field, PluginDescription},
     quantity,
     wit::Type,
 };
+use oxide_registry::{ResolveError, read_component};
 
 use crate::{
     exit_code::Exit,
@@ -59,8 +57,12 @@ fn describe(plugin: &Path) -> Result<PluginDescription, Failure> {
             .bytes
     } else {
         let file = if plugin.is_dir() { plugin.join("plugin.wasm") } else { plugin.to_path_buf() };
-        let bytes = fs::read(&file).map_err(|error| {
-            let failure = Failure::usage(format!("could not read `{}`", file.display())).because(&error);
+        let bytes = read_component(&file).map_err(|error| {
+            let failure = Failure::usage(format!("could not read `{}`", file.display()));
+            let failure = match &error {
+                ResolveError::Read { cause, .. } => failure.because(cause),
+                error => failure.because(error),
+            };
             match plugin.is_dir() {
                 true => failure.hint("build the plugin first (sdk/README.md says how), or name a `.wasm` file"),
                 false => failure

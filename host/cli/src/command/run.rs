@@ -83,10 +83,12 @@ async fn execute(
 /// One press of Ctrl-C may arrive twice (from the terminal, and from a program that passes it on).
 const ONE_PRESS: Duration = Duration::from_secs(1);
 
-/// The first Ctrl-C, SIGTERM or SIGHUP cancels the run and waits for it to end. A second Ctrl-C kills what the steps have
-/// started. A third leaves without cleaning up, and the next command does it.
+/// The first Ctrl-C, SIGTERM, SIGHUP or SIGQUIT (`Ctrl-\`) cancels the run and waits for it to end. A second Ctrl-C kills
+/// what the steps have started. A third leaves without cleaning up, and the next command does it.
 async fn cancel_on_signals(orchestrator: OrchestratorHandle, run: RunId, style: Style) {
-    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
+    let (Ok(mut terminate), Ok(mut hangup), Ok(mut quit)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::hangup()), signal(SignalKind::quit()))
+    else {
         return Failure::trouble("this process cannot be told to end").print();
     };
     let mut last: Option<Instant> = None;
@@ -96,6 +98,7 @@ async fn cancel_on_signals(orchestrator: OrchestratorHandle, run: RunId, style: 
             _ = tokio::signal::ctrl_c() => (CANCELLED_BY_PRESS, true),
             _ = terminate.recv() => ("cancelled by SIGTERM", false),
             _ = hangup.recv() => ("cancelled by SIGHUP", false),
+            _ = quit.recv() => ("cancelled by SIGQUIT", false),
         };
         let asked = match last {
             None => {

@@ -36,6 +36,22 @@ pub enum HostRuleError {
     /// TCP has no usual port.
     #[error("`{0}` has no port: write `{0}:PORT`")]
     NoPort(String),
+    /// The same of an address of IPv6, whose port would be one more part of it.
+    #[error("`{0}` is an address of IPv6 without a port: write `[ADDRESS]:PORT`, such as `[::1]:5432`")]
+    NoPortOfIpv6(String),
+    /// Several colons, and no address.
+    #[error("`{0}` is not an address: one of IPv6 with a port is written in brackets, such as `[::1]:5432`")]
+    Brackets(String),
+}
+
+impl HostRuleError {
+    /// What a rule without a port is told where there must be one.
+    pub fn no_port(text: &str) -> HostRuleError {
+        match text.contains(':') && !text.starts_with('[') {
+            true => HostRuleError::NoPortOfIpv6(text.to_owned()),
+            false => HostRuleError::NoPort(text.to_owned()),
+        }
+    }
 }
 
 impl HostRule {
@@ -51,6 +67,9 @@ impl HostRule {
         let (host, port) = split_port(text).ok_or_else(|| HostRuleError::Port(owned()))?;
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(HostRule { host: address.to_string(), port, private: true });
+        }
+        if host.contains(':') {
+            return Err(HostRuleError::Brackets(owned()));
         }
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let name = host.strip_prefix("*.").unwrap_or(&host);
@@ -196,11 +215,24 @@ mod tests {
             ("a.*.org", Err(HostRuleError::Star("a.*.org".into()))),
             ("", Err(HostRuleError::Name(String::new()))),
             ("a b", Err(HostRuleError::Name("a b".into()))),
+            ("::1::5432", Err(HostRuleError::Brackets("::1::5432".into()))),
+            ("db.example.org:5432:1", Err(HostRuleError::Brackets("db.example.org:5432:1".into()))),
         ];
         for (text, expected) in cases {
             let expected = expected.map(|(host, port, private)| HostRule { host: host.to_owned(), port, private });
             assert_eq!(HostRule::parse(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_port_of_an_ipv6_address_stands_behind_brackets() {
+        // It is an address, and not `::1` with a port.
+        assert_eq!(HostRule::parse("::1:5432").unwrap().port, None);
+        assert!(
+            HostRuleError::no_port("::1:5432").to_string().contains("write `[ADDRESS]:PORT`, such as `[::1]:5432`")
+        );
+        assert!(HostRuleError::no_port("[::1]").to_string().contains("write `[::1]:PORT`"));
+        assert!(HostRuleError::no_port("db").to_string().contains("write `db:PORT`"));
     }
 
     #[test]

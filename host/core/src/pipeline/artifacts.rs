@@ -5,11 +5,14 @@ use crate::{
     diagnostic::Diagnostic,
     grant::Grants,
     plugin::Capability,
-    yaml::{Content, Node},
+    yaml::{Content, Node, parse_integer},
 };
 
 /// The plugin that `artifacts:` stands for.
 const UPLOAD_PLUGIN: &str = "oxide/upload-artifact@1";
+
+/// How long an artifact is kept at most.
+const MAX_RETENTION_DAYS: u64 = 400;
 
 const KEYS: [&str; 5] = ["name", "paths", "retention_days", "if_missing", "if"];
 
@@ -38,6 +41,13 @@ fn read_one(node: &Node, reader: &mut Reader) -> Option<Step> {
     let paths = fields.get("paths").and_then(|node| cache::list(node, "`paths`", reader));
     let condition = fields.get("if").and_then(|node| condition::read(node, reader));
     let (name, paths) = (name?, paths?);
+    check_name(&name, reader);
+    if let Some(days) = fields.get("retention_days")
+        && let Content::Scalar { text, plain: true } = &days.content
+        && parse_integer(text).is_some()
+    {
+        reader.number(days, "`retention_days`", 1, MAX_RETENTION_DAYS);
+    }
     let mut with = vec![("name".to_owned(), name.clone()), ("paths".to_owned(), paths)];
     for key in ["retention_days", "if_missing"] {
         with.extend(fields.get(key).map(|value| (key.to_owned(), value.clone())));
@@ -52,4 +62,18 @@ fn read_one(node: &Node, reader: &mut Reader) -> Option<Step> {
         grants: Some(GrantList { grants, places: Vec::new(), span: node.span }),
         ..step::uses(UPLOAD_PLUGIN, Node { span: node.span, ..Node::map(with) }, node.span)
     })
+}
+
+/// Refuses what cannot be a name, as the store of the artifacts would. What an expression makes is known only there.
+fn check_name(node: &Node, reader: &mut Reader) {
+    let text = node.as_text().unwrap_or_default();
+    let mut characters = text.chars();
+    let good = characters.next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_')
+        && characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        && text.len() <= 100;
+    if !good && !text.contains("${{") {
+        let error = Diagnostic::at(node.span, format!("`{text}` cannot be the name of an artifact"));
+        let rule = "it begins with a letter, a digit or `_`; letters, digits, `.`, `_` and `-` follow, 100 at most";
+        reader.error(error.hint(rule));
+    }
 }

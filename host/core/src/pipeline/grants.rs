@@ -144,7 +144,7 @@ fn host(node: &Node, capability: Capability, reader: &mut Reader) -> Option<Host
 fn read_rule(text: &str, capability: Capability) -> Result<HostRule, HostRuleError> {
     let rule = HostRule::parse(text)?;
     match rule.port {
-        None if capability == Capability::Tcp => Err(HostRuleError::NoPort(text.to_owned())),
+        None if capability == Capability::Tcp => Err(HostRuleError::no_port(text)),
         _ => Ok(rule),
     }
 }

@@ -68,6 +68,15 @@ impl Matrix {
                     Diagnostic::at(node.span, format!("`exclude` names `{name}`, which is no axis of the matrix"));
                 reader.error(error.did_you_mean(name, names));
             }
+            for axis in &matrix.axes {
+                let Some(value) = cell.get(&axis.name).filter(|value| !axis.values.contains(value)) else { continue };
+                let name = &axis.name;
+                let message = format!("`exclude` names the value `{value}` of `{name}`, which the axis does not have");
+                let values: Vec<String> = axis.values.iter().take(20).map(|value| format!("`{value}`")).collect();
+                let more = if axis.values.len() > values.len() { ", ..." } else { "" };
+                let hint = format!("the values of `{name}` are: {}{more}", values.join(", "));
+                reader.error(Diagnostic::at(node.span, message).hint(hint));
+            }
         }
         // Values that could not be read have been told.
         let settings = ["exclude", "fail_fast", "max_parallel", "fail-fast", "max-parallel"];

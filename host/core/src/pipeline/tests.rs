@@ -245,6 +245,13 @@ fn artifacts_become_steps_behind_the_step_and_behind_all_that_run_beside_it() {
     );
     let error = mistakes("    steps: [{ run: x, artifacts: [dist] }]").join("; ");
     assert!(error.contains("write `artifacts: { name: app, paths: [dist] }`"), "{error}");
+    let of = |more: &str| {
+        mistakes(&format!("    environment: host\n    steps: [{{ run: x, artifacts: {{ paths: [a], {more} }} }}]"))
+            .join("; ")
+    };
+    assert!(of("name: reports/unit").contains("`reports/unit` cannot be the name of an artifact"));
+    assert!(of("name: a, retention_days: 0").contains("`retention_days` must be 1 to 400"));
+    assert!(of("name: a, retention_days: 401").contains("`retention_days` must be 1 to 400"));
     let error = Pipeline::parse("version: '1'\nname: x\nartifacts: {}\nstages: { s: { steps: [{ run: x }] } }\n");
     assert!(error.unwrap_err().to_string().contains("`artifacts` belongs to a step"));
 }
@@ -302,6 +309,8 @@ fn a_matrix_is_checked() {
     assert!(of("{}").contains("the matrix has no values"));
     assert!(of("{ rust: [x], exclude: [{ rsut: x }] }").contains("did you mean `rust`?"));
     assert!(of("{ a: ['${{ git.sha }}'] }").contains("cannot hold expressions"));
+    let error = of("{ a: [x, 1], exclude: [{ a: \"1\" }] }");
+    assert!(error.contains("names the value `\"1\"` of `a`") && error.contains("are: `\"x\"`, `1`"), "{error}");
 }
 
 proptest::proptest! {

@@ -8,6 +8,8 @@ use crate::{diagnostic::Diagnostic, pipeline::Stage};
 pub const MAX_JOBS_PER_STAGE: usize = 256;
 /// How many combinations are made before `exclude` takes some away.
 const MAX_COMBINATIONS: usize = 4096;
+/// The largest number of jobs that is told as it is: the product of a huge matrix is not known exactly.
+const MAX_TOLD: usize = 1_000_000;
 
 /// A combination of values, in the order of the file.
 pub(super) type Cell = Map<String, Json>;
@@ -18,6 +20,7 @@ pub(super) fn expand(stage: &Stage, errors: &mut Vec<Diagnostic>) -> Vec<Cell> {
     let sizes: Vec<usize> = matrix.axes.iter().map(|axis| axis.values.len()).collect();
     let product = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size)).unwrap_or(usize::MAX);
     let too_many = |count: usize| {
+        let count = if count > MAX_TOLD { "more than 1,000,000".to_owned() } else { count.to_string() };
         let factors: Vec<String> = sizes.iter().map(usize::to_string).collect();
         let how = if factors.len() > 1 { format!(" ({})", factors.join(" × ")) } else { String::new() };
         let message = format!(

@@ -206,6 +206,9 @@ fn a_matrix_is_multiplied_within_bounds() {
     let error = mistakes(&text(""));
     assert!(error.contains("makes 10000 jobs (100 × 100); a stage may have 256"), "{error}");
     assert!(mistakes(&text(", exclude: [{ a: 1 }]")).contains("10000 jobs"));
+    let more: String = (0..20).map(|n| format!(", c{n}: [{}]", hundred.join(", "))).collect();
+    let error = mistakes(&text(&more));
+    assert!(error.contains("makes more than 1,000,000 jobs (100 × 100"), "{error}");
     let error = mistakes(
         "stages: { s: { environment: host, matrix: { a: [1], exclude: [{ a: 1 }] }, steps: [{ run: x }] } }\n",
     );
