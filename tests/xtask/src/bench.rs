@@ -46,7 +46,7 @@ pub fn run() -> Outcome {
     }
     println!();
     say("the warm call, against bare wasmtime");
-    succeed(&mut cargo(&["bench", "--quiet", "--profile", "dev", "--package", "oxide-runtime", "--bench", "warm_step"]))
+    succeed(&mut cargo(&["bench", "--quiet", "--profile", "dev", "--workspace", "--bench", "warm_step"]))
 }
 
 fn measure(place: &Path) -> Outcome<Vec<Row>> {
@@ -175,7 +175,7 @@ impl Bench {
             let component = languages::build(language)?;
             say(&format!("the first and the second use of a plugin in {name}"));
             let cache = self.place.join("compiled").join(name);
-            let output = cargo(&["bench", "--quiet", "--profile", "dev", "--package", "oxide-runtime"])
+            let output = cargo(&["bench", "--quiet", "--profile", "dev", "--workspace"])
                 .args(["--bench", "large_component", "--"])
                 .args([oxide(), component, cache])
                 .output()
