@@ -1,4 +1,4 @@
-//! `oxide plugin`: looking at plugins.
+//! `oxide plugin inspect`: what a component asks for, takes and gives, from its bytes alone.
 
 use std::path::{Path, PathBuf};
 
@@ -15,28 +15,19 @@ use crate::{
     terminal::{Paint, Terminal, print},
 };
 
-/// Arguments of `oxide plugin`.
+/// Arguments of `oxide plugin inspect`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    #[command(subcommand)]
-    command: Command,
+    /// A `.wasm` file, a directory with `plugin.wasm`, or a built-in such as `oxide/run@1`.
+    plugin: PathBuf,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
-#[derive(clap::Subcommand)]
-enum Command {
-    /// Show what a component asks for, takes and gives, from its bytes alone.
-    Inspect {
-        /// A `.wasm` file, a directory with `plugin.wasm`, or a built-in such as `oxide/run@1`.
-        plugin: PathBuf,
-        /// Print it as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// Runs one of the subcommands.
+/// Shows what a plugin is.
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let Command::Inspect { plugin, json } = &arguments.command;
+    let Arguments { plugin, json } = arguments;
     let description = describe(plugin)?;
     if *json {
         let text = serde_json::to_string_pretty(&description);
