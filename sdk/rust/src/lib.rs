@@ -22,7 +22,7 @@
 //! ```
 //!
 //! `?` turns each error into the failure of the step. A plugin asks for what its code uses, and for nothing else: the
-//! world must import the interface of each module below that is used, and a pipeline must grant it.
+//! world should import the interface of each module below that is used, and a pipeline must grant it.
 //!
 //! | module | interface that the world imports |
 //! | --- | --- |
