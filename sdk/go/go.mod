@@ -1,0 +1,3 @@
+module oxide
+
+go 1.25
