@@ -105,7 +105,8 @@ fn tell(root: &Directory, results: &Results, is_empty: bool) {
     let files = place::Files::new(files);
     for annotation in annotation::annotations(results, &files) {
         let place::Place { file, line } = annotation.place;
-        output::annotate(&Annotation { file, line, severity: Severity::Error, message: annotation.message });
+        let severity = if annotation.is_error { Severity::Error } else { Severity::Warning };
+        output::annotate(&Annotation { file, line, severity, message: annotation.message });
     }
     if let Err(error) = output::add_summary(&summary::markdown(results, &files)) {
         log::write(Level::Warning, &format!("could not add the summary: {}", text_of(error)));

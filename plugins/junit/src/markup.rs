@@ -13,7 +13,7 @@ use quick_xml::{
 };
 
 use crate::{
-    source::{Broken, Position, Source},
+    source::{Broken, Odd, Position, Source},
     text::{cut, one_line},
 };
 
@@ -116,6 +116,11 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Markup<P> {
                 }
             }
         }
+    }
+
+    /// The first byte so far that cannot stand in a document.
+    pub fn odd(&self) -> Option<Odd> {
+        self.reader.get_ref().odd()
     }
 
     /// Where the document is read.

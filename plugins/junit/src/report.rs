@@ -46,17 +46,11 @@ where
     results.reports = results.reports.saturating_add(1);
     let mut markup = Markup::new(Source::open(pieces)?, &ATTRIBUTES);
     let mut report = Report { name, results, open: Vec::new() };
-    while let Some(event) = {
-        let keep = report.wanted_text();
-        markup.next(keep)?
-    } {
-        match event {
-            Event::Open(element) => report.open(&element)?,
-            Event::Text(text) => report.text(&text),
-            Event::Close => report.close(),
-        }
+    let read = report.read(&mut markup);
+    if let Some(odd) = markup.odd() {
+        results.odd(name, odd);
     }
-    Ok(())
+    read
 }
 
 /// A report that is being read.
@@ -129,6 +123,21 @@ struct Verdict {
 const VERDICTS_MAX: usize = 20;
 
 impl Report<'_> {
+    /// Reads to the end of the document.
+    fn read<P>(&mut self, markup: &mut Markup<P>) -> Result<(), Broken>
+    where
+        P: FnMut() -> Result<Vec<u8>, String>,
+    {
+        while let Some(event) = markup.next(self.wanted_text())? {
+            match event {
+                Event::Open(element) => self.open(&element)?,
+                Event::Text(text) => self.text(&text),
+                Event::Close => self.close(),
+            }
+        }
+        Ok(())
+    }
+
     /// How much of the text that comes next is wanted.
     fn wanted_text(&self) -> usize {
         match self.open.last() {

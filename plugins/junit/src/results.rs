@@ -1,6 +1,9 @@
 //! What the reports say, together. Holds a bounded amount: what is beyond it is counted only.
 
-use crate::{source::Broken, text::one_line};
+use crate::{
+    source::{Broken, Odd},
+    text::one_line,
+};
 
 /// So many failures are kept with their texts; the host takes as many annotations.
 pub const FAILURES_MAX: usize = 1000;
@@ -14,6 +17,8 @@ pub const SLOWEST_MAX: usize = 10;
 const FLAKY_MAX: usize = 100;
 /// So many remarks on the reports are kept.
 const REMARKS_MAX: usize = 20;
+/// So many reports with odd bytes are kept.
+const ODD_MAX: usize = 100;
 /// So many reports that cannot be used are kept.
 const BROKEN_MAX: usize = 100;
 
@@ -161,6 +166,8 @@ pub struct Results {
     pub flaky: Vec<String>,
     /// What is odd about the reports.
     pub remarks: Vec<String>,
+    /// The first reports with bytes that no report can hold, with the first of them.
+    pub odd: Vec<(String, Odd)>,
     /// The reports that cannot be used, with the reason.
     pub broken: Vec<(String, Broken)>,
     /// How many more of them there are.
@@ -201,6 +208,13 @@ impl Results {
     pub fn remark(&mut self, text: String) {
         if self.remarks.len() < REMARKS_MAX {
             self.remarks.push(text);
+        }
+    }
+
+    /// Keeps that a report holds bytes that no report can hold.
+    pub fn odd(&mut self, report: &str, odd: Odd) {
+        if self.odd.len() < ODD_MAX {
+            self.odd.push((report.to_owned(), odd));
         }
     }
 

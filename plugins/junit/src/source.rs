@@ -45,6 +45,17 @@ impl Broken {
     }
 }
 
+/// A byte that cannot stand in a report, and that programs write all the same: what a test prints may be anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Odd {
+    /// The line, counted from 1.
+    pub line: u32,
+    /// The byte.
+    pub byte: u8,
+    /// It is a control character that XML forbids, and not a part of what is no UTF-8.
+    pub is_control: bool,
+}
+
 /// How the bytes of the file are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
@@ -66,6 +77,10 @@ pub struct Source<P> {
     encoding: Encoding,
     /// The first bytes of a character that ends in the next piece.
     half_character: Vec<u8>,
+    /// The first byte that cannot stand here.
+    odd: Option<Odd>,
+    /// How many lines have ended in what was decoded while nothing was odd.
+    decoded_lines: u32,
     position: Position,
     /// How many bytes may still be consumed, and what takes too many otherwise.
     allowance: (usize, &'static str),
@@ -84,6 +99,8 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Source<P> {
             ended: false,
             encoding: Encoding::Unknown,
             half_character: Vec::new(),
+            odd: None,
+            decoded_lines: 0,
             position: Position::START,
             allowance: (usize::MAX, ""),
         };
@@ -118,6 +135,11 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Source<P> {
         self.position
     }
 
+    /// The first byte so far that cannot stand in a report. It is read as a sign of it, or left to whoever shows the text.
+    pub fn odd(&self) -> Option<Odd> {
+        self.odd
+    }
+
     /// Allows to consume so many bytes from now on; `what` takes too many otherwise.
     pub fn allow(&mut self, bytes: usize, what: &'static str) {
         self.allowance = (bytes, what);
@@ -144,7 +166,10 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Source<P> {
     fn decoded(&mut self, piece: Vec<u8>) -> Vec<u8> {
         match self.encoding {
             Encoding::Unknown => return piece,
-            Encoding::Latin1 => return from_latin1(&piece),
+            Encoding::Latin1 => {
+                self.look_for_odd(&piece, None);
+                return from_latin1(&piece);
+            }
             Encoding::Utf8 => {}
         }
         let mut bytes = std::mem::take(&mut self.half_character);
@@ -154,6 +179,7 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Source<P> {
             bytes.extend_from_slice(&piece);
         }
         if std::str::from_utf8(&bytes).is_ok() {
+            self.look_for_odd(&bytes, None);
             return bytes;
         }
         let mut decoded = Vec::with_capacity(bytes.len());
@@ -161,7 +187,9 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Source<P> {
         while let Some(chunk) = chunks.next() {
             decoded.extend_from_slice(chunk.valid().as_bytes());
             let is_half = std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
-            if is_half && chunks.peek().is_none() && !self.ended {
+            let goes_on = is_half && chunks.peek().is_none() && !self.ended;
+            self.look_for_odd(chunk.valid().as_bytes(), chunk.invalid().first().copied().filter(|_| !goes_on));
+            if goes_on {
                 self.half_character = chunk.invalid().to_vec();
             } else if !chunk.invalid().is_empty() {
                 decoded.extend_from_slice("\u{fffd}".as_bytes());
@@ -169,6 +197,38 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Source<P> {
         }
         decoded
     }
+
+    /// Looks at bytes, and at one behind them that is no UTF-8, unless something odd was found before.
+    fn look_for_odd(&mut self, bytes: &[u8], invalid: Option<u8>) {
+        if self.odd.is_some() {
+            return;
+        }
+        let control = first_forbidden(bytes);
+        let before = &bytes[..control.unwrap_or(bytes.len())];
+        let lines = u32::try_from(memchr::memchr_iter(b'\n', before).count()).unwrap_or(u32::MAX);
+        self.decoded_lines = self.decoded_lines.saturating_add(lines);
+        let found = control.map(|at| (bytes[at], true)).or(invalid.map(|byte| (byte, false)));
+        let line = self.decoded_lines.saturating_add(1);
+        self.odd = found.map(|(byte, is_control)| Odd { line, byte, is_control });
+    }
+}
+
+/// The first control character that XML forbids: all below the space but tab and line break.
+fn first_forbidden(bytes: &[u8]) -> Option<usize> {
+    const WORD: usize = size_of::<u64>();
+    let is_forbidden = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    let (words, rest) = bytes.as_chunks::<WORD>();
+    for (index, word) in words.iter().enumerate() {
+        // Most words hold none at all, which is seen at once: a byte below the space borrows from its highest bit.
+        let number = u64::from_le_bytes(*word);
+        let below = number.wrapping_sub(0x2020_2020_2020_2020) & !number & 0x8080_8080_8080_8080;
+        if below != 0
+            && let Some(at) = word.iter().position(is_forbidden)
+        {
+            return Some(index * WORD + at);
+        }
+    }
+    rest.iter().position(is_forbidden).map(|at| words.len() * WORD + at)
 }
 
 impl<P: FnMut() -> Result<Vec<u8>, String>> BufRead for Source<P> {

@@ -97,6 +97,33 @@ fn bytes_that_are_no_utf_8_become_a_sign_of_it() {
 }
 
 #[test]
+fn odd_bytes_are_one_warning_for_each_report_that_says_where_the_first_is() {
+    let warnings = |bytes: &[u8]| {
+        let (results, broken) = read_in_pieces(bytes, 5);
+        assert_eq!(broken, None);
+        assert_eq!(results.counts.passed, 1);
+        let marked = annotations(&results, &Files::default());
+        assert!(marked.iter().all(|annotation| !annotation.is_error));
+        marked.into_iter().map(|marked| (marked.place.line.unwrap(), marked.message)).collect::<Vec<_>>()
+    };
+    let printed = |bytes: &[u8]| {
+        let ends: [&[u8]; 2] = [
+            b"<testsuite>\n<testcase name='\xc3\xa4\t'>\r\n<system-out>12345678",
+            b"</system-out></testcase></testsuite>",
+        ];
+        [ends[0], bytes, ends[1]].concat()
+    };
+    assert_eq!(warnings(&printed(b"fine \xe2\x9c\x93")), []);
+    let [(line, message)] = &warnings(&printed(b"\n\x08 and \xff \x1b[31m"))[..] else { panic!("one warning") };
+    assert_eq!((*line, message.contains("a control character that XML forbids (U+0008)")), (4, true), "{message}");
+    let [(line, message)] = &warnings(&printed(b"\xff\xfe\n\x00"))[..] else { panic!("one warning") };
+    assert_eq!((*line, message.contains("a byte that is not UTF-8 (0xFF)")), (3, true), "{message}");
+    let latin = [b"<?xml version='1.0' encoding='latin1'?>", &printed(b"\xff\n\x07")[..]].concat();
+    let [(line, message)] = &warnings(&latin)[..] else { panic!("one warning") };
+    assert_eq!((*line, message.contains("U+0007")), (4, true), "{message}");
+}
+
+#[test]
 fn what_is_no_report_says_what_it_is() {
     assert_eq!(refused(b""), "it is empty: did the program end before it wrote its report?");
     assert_eq!(refused(b" \n\t "), "it holds no element");

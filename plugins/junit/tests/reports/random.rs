@@ -62,6 +62,7 @@ proptest! {
         let (cut, why_cut) = read_in_pieces(&bytes, length);
         prop_assert_eq!(why, why_cut);
         prop_assert_eq!(whole.counts, cut.counts);
+        prop_assert_eq!(whole.odd, cut.odd);
         prop_assert_eq!(whole.failed, cut.failed);
         prop_assert_eq!(whole.suites, cut.suites);
     }
@@ -75,7 +76,8 @@ proptest! {
         prop_assert_eq!(results.suites.iter().map(|suite| suite.counts.tests()).sum::<u32>(), counts.iter().sum::<u32>());
         let files = Files::default();
         prop_assert!(markdown(&results, &files).len() <= SUMMARY_BYTES_MAX);
-        prop_assert_eq!(annotations(&results, &files).len(), (counts[1] + counts[2]).min(ANNOTATIONS_MAX as u32) as usize);
+        let remarks = (counts[1] + counts[2]) as usize + results.odd.len();
+        prop_assert_eq!(annotations(&results, &files).len(), remarks.min(ANNOTATIONS_MAX));
     }
 
     #[test]
