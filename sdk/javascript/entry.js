@@ -1,0 +1,78 @@
+// Where the build begins: exports the `run` that the host calls, around the `run` of `src/plugin.js` or `src/plugin.ts`.
+//
+// What is thrown becomes the failure of the step, with its message; the stack goes to the log.
+
+import { write } from "oxide:ci/log@0.1.0";
+import "./console.js";
+import { run } from "../src/plugin";
+import { HostError, StepFailure } from "./failure.js";
+import { isQuickJs } from "./host.js";
+import { outputs } from "./world.js";
+
+function step(inputs) {
+  let result;
+  try {
+    result = run(withoutNone(inputs));
+  } catch (thrown) {
+    throw failure(thrown);
+  }
+  if (typeof result?.then !== "function") return checked(result);
+  if (isQuickJs) {
+    const hint = 'take out `async`, or set `engine = "starlingmonkey"` in plugin.toml';
+    throw other(`\`run\` is an async function, and QuickJS cannot wait: ${hint}`);
+  }
+  return result.then(checked, (thrown) => {
+    throw failure(thrown);
+  });
+}
+
+export { step as run };
+
+/** An input that was left out is null in QuickJS and undefined in StarlingMonkey; only undefined takes a default value. */
+function withoutNone(value) {
+  if (value === null || typeof value !== "object") return value ?? undefined;
+  if (Array.isArray(value)) return value.map(withoutNone);
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, withoutNone(field)]));
+}
+
+/** Tells what is wrong with the outputs in words of the plugin: the engines have others. */
+function checked(value) {
+  if (outputs === null) return value;
+  if (value === null || typeof value !== "object") {
+    throw other(`\`run\` returned ${value}: return an object with ${list(Object.keys(outputs))}`);
+  }
+  for (const [name, { type, cases, optional }] of Object.entries(outputs)) {
+    const field = value[name];
+    if (optional && (field === null || field === undefined)) continue;
+    if (typeof field !== type || field === null) {
+      throw other(`\`run\` returned an object whose \`${name}\` is ${shown(field)}: it must be of the type \`${type}\``);
+    }
+    if (cases && !cases.includes(field)) {
+      throw other(`\`run\` returned an object whose \`${name}\` is ${shown(field)}: it must be one of ${list(cases)}`);
+    }
+  }
+  return value;
+}
+
+function shown(value) {
+  return typeof value === "string" ? `\`${value}\`` : typeof value === "object" && value ? "an object" : String(value);
+}
+
+function list(words) {
+  return words.map((word) => `\`${word}\``).join(", ");
+}
+
+/** What the host takes for the variant `failure` of the contract. */
+function failure(thrown) {
+  if (thrown instanceof StepFailure) return thrown.payload;
+  if (["exit-code", "invalid-input", "other"].includes(thrown?.tag)) return thrown;
+  if (!(thrown instanceof Error)) return other(String(thrown));
+  const heading = thrown.name === "Error" || thrown instanceof HostError ? thrown.message : String(thrown);
+  write("error", `${heading}\n${thrown.stack ?? ""}`.trimEnd());
+  return other(heading);
+}
+
+function other(text) {
+  return { tag: "other", val: text };
+}
