@@ -6,6 +6,7 @@
 
 pub mod built_in;
 pub mod catalog;
+pub mod oci;
 pub mod reference;
 
 pub use built_in::BuiltIn;

@@ -1,0 +1,21 @@
+//! The client for OCI registries: names, accounts, requests, and how a plugin lies in a registry.
+//!
+//! [`Client`] speaks the distribution protocol and knows nothing of plugins. The other modules say what a plugin looks like
+//! there, and move one.
+
+mod auth;
+mod blob;
+mod client;
+mod connection;
+mod credentials;
+mod digest;
+mod error;
+mod reference;
+
+pub use blob::BlobReader;
+pub use client::{Client, Descriptor, MANIFEST_BYTES_MAX, Manifest, PutManifest, media_type};
+pub use connection::ClientSettings;
+pub use credentials::CredentialsError;
+pub use digest::{Digest, DigestError};
+pub use error::OciError;
+pub use reference::{OciReference, OciReferenceError, REFERENCE_BYTES_MAX, Repository};

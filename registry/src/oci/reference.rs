@@ -1,0 +1,298 @@
+//! The name of something in a registry: `HOST/REPOSITORY`, then `:TAG`, `@sha256:DIGEST` or both.
+
+use std::{fmt, str::FromStr};
+
+use super::digest::{Digest, DigestError};
+
+/// The longest reference, in bytes.
+pub const REFERENCE_BYTES_MAX: usize = 512;
+/// The longest name of a repository, in bytes, as the distribution specification has it.
+const REPOSITORY_BYTES_MAX: usize = 255;
+/// The longest tag, in bytes.
+const TAG_BYTES_MAX: usize = 128;
+
+/// A repository in a registry, such as `ghcr.io/acme/lint`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Repository {
+    host: String,
+    path: String,
+}
+
+/// A manifest in a repository, by tag, by digest, or by both (then the digest counts).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OciReference {
+    /// Where it is.
+    pub repository: Repository,
+    /// What stands behind `:`.
+    pub tag: Option<String>,
+    /// What stands behind `@`.
+    pub digest: Option<Digest>,
+}
+
+/// Why a text names nothing in a registry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OciReferenceError {
+    /// Longer than any real one.
+    #[error("the reference is longer than {REFERENCE_BYTES_MAX} bytes")]
+    TooLong,
+    /// Nothing in front of the first `/`, or no `/`.
+    #[error("`{0}` names no registry: write HOST/REPOSITORY:TAG, such as `ghcr.io/acme/lint:1.4`")]
+    NoHost(String),
+    /// The host cannot be one.
+    #[error("`{0}` is not the name of a registry: write a host name such as `ghcr.io` or `localhost:5000`")]
+    Host(String),
+    /// The repository cannot be one.
+    #[error(
+        "`{0}` is not the name of a repository: write lower-case letters, digits and single `.`, `_`, `-` between them, in \
+         parts separated by `/`"
+    )]
+    Repository(String),
+    /// The tag cannot be one.
+    #[error("`{0}` is not a tag: write letters, digits, `.`, `_` and `-`, at most {TAG_BYTES_MAX}")]
+    Tag(String),
+    /// The digest cannot be one.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// Neither tag nor digest.
+    #[error("`{0}` names no version: write a tag or a digest behind it, such as `{0}:1.4`")]
+    NoVersion(String),
+}
+
+impl Repository {
+    /// Reads `HOST/PATH`.
+    ///
+    /// # Errors
+    /// See [`OciReferenceError`].
+    pub fn parse(text: &str) -> Result<Repository, OciReferenceError> {
+        if text.len() > REFERENCE_BYTES_MAX {
+            return Err(OciReferenceError::TooLong);
+        }
+        let (host, path) = text.split_once('/').ok_or_else(|| OciReferenceError::NoHost(text.to_owned()))?;
+        if host.is_empty() {
+            return Err(OciReferenceError::NoHost(text.to_owned()));
+        }
+        if !is_host(host) {
+            return Err(OciReferenceError::Host(host.to_owned()));
+        }
+        if path.len() > REPOSITORY_BYTES_MAX || !path.split('/').all(is_path_part) {
+            return Err(OciReferenceError::Repository(path.to_owned()));
+        }
+        Ok(Repository { host: host.to_owned(), path: path.to_owned() })
+    }
+
+    /// The registry as it was written, with its port, such as `ghcr.io` or `localhost:5000`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The name within the registry, such as `acme/lint`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The last part of the name, such as `lint`.
+    pub fn last_part(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// What has this tag here.
+    ///
+    /// # Errors
+    /// If it is no tag.
+    pub fn tagged(&self, tag: &str) -> Result<OciReference, OciReferenceError> {
+        if !is_tag(tag) {
+            return Err(OciReferenceError::Tag(tag.to_owned()));
+        }
+        Ok(OciReference { repository: self.clone(), tag: Some(tag.to_owned()), digest: None })
+    }
+
+    /// What has this digest here.
+    pub fn at(&self, digest: &Digest) -> OciReference {
+        OciReference { repository: self.clone(), tag: None, digest: Some(digest.clone()) }
+    }
+}
+
+impl OciReference {
+    /// Reads `HOST/REPOSITORY[:TAG][@DIGEST]`; one of tag and digest must be there.
+    ///
+    /// # Errors
+    /// See [`OciReferenceError`].
+    pub fn parse(text: &str) -> Result<OciReference, OciReferenceError> {
+        if text.len() > REFERENCE_BYTES_MAX {
+            return Err(OciReferenceError::TooLong);
+        }
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => (name, Some(digest.parse()?)),
+            None => (text, None),
+        };
+        // A colon in front of the last slash is that of a port.
+        let tag_at = name.rfind(':').filter(|at| !name[*at..].contains('/'));
+        let (name, tag) = match tag_at {
+            Some(at) if name.contains('/') => (&name[..at], Some(&name[at + 1..])),
+            _ => (name, None),
+        };
+        let repository = Repository::parse(name)?;
+        let tag = tag.map(|tag| repository.tagged(tag).map(|tagged| tagged.tag)).transpose()?.flatten();
+        if tag.is_none() && digest.is_none() {
+            return Err(OciReferenceError::NoVersion(name.to_owned()));
+        }
+        Ok(OciReference { repository, tag, digest })
+    }
+
+    /// What the registry is asked for: the digest if there is one, else the tag.
+    pub(crate) fn version(&self) -> &str {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => digest.as_str(),
+            (None, Some(tag)) => tag,
+            (None, None) => "latest",
+        }
+    }
+}
+
+impl FromStr for OciReference {
+    type Err = OciReferenceError;
+
+    fn from_str(text: &str) -> Result<OciReference, OciReferenceError> {
+        OciReference::parse(text)
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.path)
+    }
+}
+
+impl fmt::Display for OciReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A host name or address with an optional port; an IPv6 address stands in brackets.
+fn is_host(host: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else { return false };
+            if address.parse::<std::net::Ipv6Addr>().is_err() {
+                return false;
+            }
+            return match port.strip_prefix(':') {
+                Some(port) => is_port(port),
+                None => port.is_empty(),
+            };
+        }
+        None => match host.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (host, None),
+        },
+    };
+    let is_label = |label: &str| {
+        let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(inside) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+/// Lower-case letters and digits, with `.`, `_`, `__` or dashes between them.
+fn is_path_part(part: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = part.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    if !is_word(*first) || !is_word(*last) || !bytes.iter().all(|byte| is_word(*byte) || b"._-".contains(byte)) {
+        return false;
+    }
+    let separators = part.split(|sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit());
+    separators
+        .into_iter()
+        .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-'))
+}
+
+fn is_tag(tag: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    tag.len() <= TAG_BYTES_MAX
+        && tag.bytes().next().is_some_and(is_word)
+        && tag.bytes().all(|byte| is_word(byte) || byte == b'.' || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn a_reference_is_read_and_written_as_it_was() {
+        for text in [
+            "ghcr.io/acme/lint:1.4",
+            "localhost:5000/lint:v1",
+            "127.0.0.1:5000/a/b/c:latest",
+            "[::1]:5000/a-b/c__d.e:X_1",
+            &format!("ghcr.io/acme/lint@{DIGEST}"),
+            &format!("ghcr.io:443/acme/lint:1.4@{DIGEST}"),
+        ] {
+            let read = OciReference::parse(text).unwrap();
+            assert_eq!(read.to_string(), text);
+        }
+        let both = OciReference::parse(&format!("localhost:5000/acme/lint:1.4@{DIGEST}")).unwrap();
+        assert_eq!((both.repository.host(), both.repository.path()), ("localhost:5000", "acme/lint"));
+        assert_eq!((both.tag.as_deref(), both.version()), (Some("1.4"), DIGEST));
+        assert_eq!(both.repository.last_part(), "lint");
+    }
+
+    #[test]
+    fn nothing_that_could_leave_its_place_in_a_path_or_an_url_is_a_reference() {
+        let long = format!("ghcr.io/{}:1", "a/".repeat(300) + "b");
+        let long_tag = format!("ghcr.io/a:{}", "t".repeat(129));
+        for text in [
+            "",
+            "lint",
+            "/lint:1",
+            "ghcr.io/",
+            "ghcr.io/../lint:1",
+            "ghcr.io/acme/../lint:1",
+            "ghcr.io/acme//lint:1",
+            "ghcr.io/Acme/lint:1",
+            "ghcr.io/acme/lint?x=1:1",
+            "ghcr.io/acme/lint:1/2",
+            "ghcr.io/acme/lint:../../x",
+            "ghcr.io/acme/li nt:1",
+            "ghcr.io/acme/lint:",
+            "ghcr.io/acme/lint:-x",
+            "ghcr.io/acme/lint:1\n",
+            "user@ghcr.io/acme/lint:1",
+            "user:word@ghcr.io/acme/lint:1",
+            "https://ghcr.io/acme/lint:1",
+            "ghcr.io:99999/acme/lint:1",
+            "ghcr.io:/acme/lint:1",
+            "-ghcr.io/acme/lint:1",
+            "gh..io/acme/lint:1",
+            "[::1/acme/lint:1",
+            "[x]:1/acme/lint:1",
+            "ghcr.io/acme/_lint:1",
+            "ghcr.io/acme/li..nt:1",
+            "ghcr.io/acme/lint@sha256:00",
+            "ghcr.io/acme/lint@sha512:00",
+            &long,
+            &long_tag,
+        ] {
+            assert!(OciReference::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_to_write() {
+        let told = |text: &str| OciReference::parse(text).unwrap_err().to_string();
+        assert!(told("ghcr.io/acme/lint").contains("such as `ghcr.io/acme/lint:1.4`"));
+        assert!(told("ghcr.io/Acme/lint:1").contains("`Acme/lint` is not the name of a repository"));
+        assert!(told("ghcr.io/acme/lint@sha256:ab").contains("64 hexadecimal digits"));
+    }
+}
