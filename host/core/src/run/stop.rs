@@ -94,16 +94,20 @@ impl RunMachine {
         self.finish_stage_if_done(turn, index);
     }
 
-    /// Ends everything at once: nobody is left who could end it.
+    /// Ends everything at once: nobody is left who could end it. A run that was being cancelled is cancelled, any other has
+    /// failed.
     pub(super) fn interrupt(&mut self, turn: &mut Turn, reason: String) {
-        self.state.stop = Some(Stop { status: Status::Failure, reason: reason.clone(), at: turn.now });
+        let cancelled = self.state.stop.take().filter(|stop| stop.status == Status::Cancelled);
+        let stop = cancelled.unwrap_or(Stop { status: Status::Failure, reason, at: turn.now });
+        let (status, reason) = (stop.status, stop.reason.clone());
+        self.state.stop = Some(stop);
         turn.push(RunAction::RunChanged);
         self.stop_run(turn, Status::Cancelled, &reason);
         let running: Vec<_> = self.running().map(|(job, _)| job).collect();
         for job in running {
             self.state.jobs[job.index()].stop = None;
             let reason = Some(reason.clone());
-            self.end_attempt(turn, job, AttemptEnd { status: Status::Failure, reason, failure: None });
+            self.end_attempt(turn, job, AttemptEnd { status, reason, failure: None });
         }
     }
 }

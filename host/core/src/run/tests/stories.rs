@@ -298,6 +298,18 @@ fn the_death_of_the_process_ends_everything_as_a_failure() {
 }
 
 #[test]
+fn a_cancelled_run_whose_process_dies_is_cancelled() {
+    let mut run = Driver::new(plan(vec![(stage("test", &[]), 2)]));
+    run.take();
+    run.cancel();
+    assert_eq!(run.status(), Status::Running);
+    run.apply(RunEvent::Interrupted { reason: "interrupted: the process that ran it was killed".into() });
+    assert_eq!(run.status(), Status::Cancelled);
+    assert!(!run.reason().contains("interrupted"), "{}", run.reason());
+    assert_eq!(run.stage(0).0, Status::Cancelled);
+}
+
+#[test]
 fn a_stage_without_jobs_is_skipped_and_a_run_without_stages_succeeds() {
     let mut run = Driver::new(plan(vec![(stage("empty", &[]), 0), (stage("next", &[0]), 1)]));
     assert_eq!(run.stage(0), (Status::Skipped, "its matrix has no cells"));
