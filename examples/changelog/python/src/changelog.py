@@ -6,7 +6,7 @@ from dataclasses import dataclass
 #: What git is asked for: hash, subject and body, with separators that no message has.
 LOG_FORMAT = "--format=%h%x1f%s%x1f%b%x1e"
 
-_SUBJECT = re.compile(r"([A-Za-z]+)(?:\(([^()]+)\))?(!)?: (.+)")
+_SUBJECT = re.compile(r"([A-Za-z]+)(?:\(([^()]+)\))?(!)?: +(.*\S)\s*")
 _BREAKING = re.compile(r"^BREAKING[ -]CHANGE: (.*)$", re.MULTILINE)
 
 _HEADINGS = {"feat": "Features", "fix": "Fixes", "perf": "Performance"}
@@ -77,7 +77,7 @@ def read_commit(hash: str, subject: str, body: str) -> Commit | None:
         return None
     type, scope, mark, description = match.groups()
     footer = _BREAKING.search(body)
-    told = footer[1].rstrip("\r") if footer else description
+    told = footer[1].strip() if footer else description
     return Commit(hash, type, scope, told, breaking=bool(mark or footer))
 
 
@@ -100,11 +100,7 @@ def insert(section: str, changelog: str | None) -> str:
     if changelog is None:
         return f"# Changelog\n\n{section}"
     title = re.search(r"^# .*\n?(?:[ \t\r]*\n)*", changelog, re.MULTILINE)
-    if title is None:
-        return f"{section}\n{changelog}"
-    above, below = changelog[: title.end()], changelog[title.end() :]
-    if not above.endswith("\n"):
-        above += "\n"
-    if not above.endswith("\n\n"):
-        above += "\n"
-    return f"{above}{section}\n{below}" if below else f"{above}{section}"
+    at = title.end() if title else 0
+    above, below = changelog[:at], changelog[at:]
+    line_break = "\n\n" if above and not above.endswith("\n") else ""
+    return f"{above}{line_break}{section}\n{below}"

@@ -13,7 +13,7 @@ def run(inputs: Inputs) -> Outputs:
 
     text = section("Unreleased" if inputs.version is None else inputs.version, history.commits)
     file = "CHANGELOG.md" if inputs.file is None else inputs.file
-    workspace.write_text(file, insert(text, read_if_there(file)))
+    workspace.write_bytes(file, insert(text, read_if_there(file)).encode("utf-8", "surrogateescape"))
     summary(text)
     log.info(f"{history.count} commits, bump: {history.bump}")
     return Outputs(bump=Bump[history.bump.upper()], section=text, commits=history.count)
@@ -29,8 +29,8 @@ def git_log(since: str | None) -> list[str]:
 
 
 def read_if_there(file: str) -> str | None:
-    """The text of a file; none if there is no such file."""
+    """The text of a file, whatever its bytes are; none if there is no such file."""
     try:
-        return workspace.read_text(file)
+        return workspace.read_bytes(file).decode("utf-8", "surrogateescape")
     except NotFound:
         return None

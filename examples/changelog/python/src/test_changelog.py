@@ -52,6 +52,9 @@ class Insert(unittest.TestCase):
     def test_goes_below_the_title(self) -> None:
         self.assertEqual(insert("## 2\n", "x\n# T\n\n\n## 1\n# U\n"), "x\n# T\n\n\n## 2\n\n## 1\n# U\n")
 
+    def test_the_title_may_be_all(self) -> None:
+        self.assertEqual(insert("## 2\n", "# T"), "# T\n\n## 2\n\n")
+
     def test_goes_to_the_top_without_a_title(self) -> None:
         self.assertEqual(insert("## 2\n", "#T\n"), "## 2\n\n#T\n")
 
