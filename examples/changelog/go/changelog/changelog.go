@@ -105,10 +105,7 @@ func (l *Log) add(record string) {
 	}
 }
 
-var (
-	convention = regexp.MustCompile(`^([A-Za-z]+)(?:\(([^()]+)\))?(!)?: +(.*\S)\s*$`)
-	breaking   = regexp.MustCompile(`(?m)^BREAKING[ -]CHANGE: (.*)$`)
-)
+var convention = regexp.MustCompile(`^([A-Za-z]+)(?:\(([^()]+)\))?(!)?: +(.*\S)\s*$`)
 
 // ReadCommit reads a message, if it follows the convention.
 func ReadCommit(hash, subject, body string) (Commit, bool) {
@@ -117,11 +114,23 @@ func ReadCommit(hash, subject, body string) (Commit, bool) {
 		return Commit{}, false
 	}
 	commit := Commit{Hash: hash, Type: parts[1], Scope: parts[2], Description: parts[4], Breaking: parts[3] == "!"}
-	if footer := breaking.FindStringSubmatch(body); footer != nil {
+	if change, found := breakingChange(body); found {
 		commit.Breaking = true
-		commit.Description = strings.TrimSpace(footer[1])
+		commit.Description = change
 	}
 	return commit, true
+}
+
+// What a line of the body says about a breaking change.
+func breakingChange(body string) (string, bool) {
+	for line := range strings.Lines(body) {
+		for _, mark := range []string{"BREAKING CHANGE: ", "BREAKING-CHANGE: "} {
+			if text, found := strings.CutPrefix(line, mark); found {
+				return strings.TrimSpace(text), true
+			}
+		}
+	}
+	return "", false
 }
 
 // Section is the section in markdown.
