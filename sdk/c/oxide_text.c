@@ -59,7 +59,7 @@ bool oxide_text_starts_with(oxide_text text, const char *string) {
 }
 
 static bool is_space(uint8_t byte) {
-  return byte == ' ' || (byte >= '\t' && byte <= '\r');
+  return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\f' || byte == '\r';
 }
 
 oxide_text oxide_text_trim(oxide_text text) {

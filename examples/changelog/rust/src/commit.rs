@@ -45,7 +45,9 @@ impl<'a> Commit<'a> {
     /// What a line of the body says about a breaking change.
     pub fn breaking_change(&self) -> Option<&'a str> {
         let text = |line: &'a str| {
-            line.strip_prefix("BREAKING CHANGE: ").or_else(|| line.strip_prefix("BREAKING-CHANGE: ")).map(str::trim)
+            line.strip_prefix("BREAKING CHANGE: ")
+                .or_else(|| line.strip_prefix("BREAKING-CHANGE: "))
+                .map(str::trim_ascii)
         };
         self.body.lines().find_map(text)
     }
@@ -64,7 +66,7 @@ impl<'a> Subject<'a> {
             Some(rest) => (true, rest),
             None => (false, rest),
         };
-        let description = rest.strip_prefix(": ")?.trim();
+        let description = rest.strip_prefix(": ")?.trim_ascii();
         let is_usable = !kind.is_empty() && scope != Some("") && !description.is_empty();
         is_usable.then_some(Subject { kind, scope, is_breaking, description })
     }
