@@ -34,6 +34,7 @@
 //! | [`artifacts`] | `oxide:ci/artifacts@0.1.0` |
 //! | [`git`] | `oxide:ci/git@0.1.0` |
 //! | [`containers`] | `oxide:ci/containers@0.1.0` |
+//! | `http`, with the feature of this name | nothing: `wasi:http` is asked for by the code alone |
 //!
 //! The functions of the host exist in the component only: `cargo test` on the machine of the author tests code that calls
 //! none of them, and `oxide plugin test` the whole plugin.
@@ -46,6 +47,8 @@ pub mod command;
 pub mod containers;
 pub mod failure;
 pub mod git;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod log;
 mod plugin;
 pub mod run_info;
