@@ -105,15 +105,18 @@ func (l *Log) add(record string) {
 	}
 }
 
-var convention = regexp.MustCompile(`^([A-Za-z]+)(?:\(([^()]+)\))?(!)?: +(.*\S)\s*$`)
+// White space of ASCII.
+const blank = " \t\n\f\r"
+
+var convention = regexp.MustCompile(`^([A-Za-z]+)(?:\(([^()]+)\))?(!)?: (.*)$`)
 
 // ReadCommit reads a message, if it follows the convention.
 func ReadCommit(hash, subject, body string) (Commit, bool) {
 	parts := convention.FindStringSubmatch(subject)
-	if parts == nil {
+	if parts == nil || strings.Trim(parts[4], blank) == "" {
 		return Commit{}, false
 	}
-	commit := Commit{Hash: hash, Type: parts[1], Scope: parts[2], Description: parts[4], Breaking: parts[3] == "!"}
+	commit := Commit{hash, parts[1], parts[2], strings.Trim(parts[4], blank), parts[3] == "!"}
 	if change, found := breakingChange(body); found {
 		commit.Breaking = true
 		commit.Description = change
@@ -126,7 +129,7 @@ func breakingChange(body string) (string, bool) {
 	for line := range strings.Lines(body) {
 		for _, mark := range []string{"BREAKING CHANGE: ", "BREAKING-CHANGE: "} {
 			if text, found := strings.CutPrefix(line, mark); found {
-				return strings.TrimSpace(text), true
+				return strings.Trim(text, blank), true
 			}
 		}
 	}

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 #: What git is asked for: hash, subject and body, with separators that no message has.
 LOG_FORMAT = "--format=%h%x1f%s%x1f%b%x1e"
 
-_SUBJECT = re.compile(r"([A-Za-z]+)(?:\(([^()]+)\))?(!)?: +(.*\S)\s*")
+_SUBJECT = re.compile(r"([A-Za-z]+)(?:\(([^()]+)\))?(!)?: (.*)")
 _BREAKING = re.compile(r"^BREAKING[ -]CHANGE: (.*)$", re.MULTILINE)
+
+# White space of ASCII.
+_BLANK = " \t\n\f\r"
 
 _HEADINGS = {"feat": "Features", "fix": "Fixes", "perf": "Performance"}
 
@@ -73,12 +76,12 @@ def read_log(text: str) -> Log:
 def read_commit(hash: str, subject: str, body: str) -> Commit | None:
     """Reads a message; none if it does not follow the convention."""
     match = _SUBJECT.fullmatch(subject)
-    if match is None:
+    if match is None or not match[4].strip(_BLANK):
         return None
     type, scope, mark, description = match.groups()
     footer = _BREAKING.search(body)
-    told = footer[1].strip() if footer else description
-    return Commit(hash, type, scope, told, breaking=bool(mark or footer))
+    told = footer[1] if footer else description
+    return Commit(hash, type, scope, told.strip(_BLANK), breaking=bool(mark or footer))
 
 
 def section(heading: str, commits: list[Commit]) -> str:
