@@ -20,6 +20,7 @@
 #ifndef OXIDE_H
 #define OXIDE_H
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,7 +38,7 @@ extern "C" {
 typedef plugin_string_t oxide_text;
 
 // For `%.*s`: `oxide_format("%.*s", OXIDE_ARGS(text))`.
-#define OXIDE_ARGS(text) (int)(text).len, (const char *)(text).ptr
+#define OXIDE_ARGS(text) (int)((text).len < INT_MAX ? (text).len : INT_MAX), (const char *)(text).ptr
 
 // Looks at a C string, which must live as long as the text is used.
 oxide_text oxide_text_of(const char *string);
@@ -241,7 +242,8 @@ bool oxide_command_start(oxide_command *command, oxide_process *process, oxide_f
 bool oxide_process_read(oxide_process *process, oxide_text *bytes, oxide_failure *failure);
 
 // Waits for the next record of the piped standard output: the bytes before the next `end`, or before the end of the output.
-// `found` is false if there is none left. The record is looked at until the next call.
+// `found` is false if there is none left. The record is looked at until the next call. After a failure, here or in
+// `oxide_process_read`, let the process go with `oxide_process_kill`.
 bool oxide_process_next(oxide_process *process, uint8_t end, oxide_text *record, bool *found, oxide_failure *failure);
 
 // Waits until it has ended, tells how, and lets it go.

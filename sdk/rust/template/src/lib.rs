@@ -5,9 +5,9 @@ mod greeting;
 use greeting::greeting;
 use oxide_plugin::{Failure, info};
 
-oxide_plugin::plugin!(MyPlugin);
+oxide_plugin::plugin!(Plugin);
 
-impl Guest for MyPlugin {
+impl Guest for Plugin {
     fn run(inputs: Inputs) -> Result<Outputs, Failure> {
         let name = inputs.name.trim();
         if name.is_empty() {
