@@ -9,6 +9,10 @@ import { HostError, StepFailure } from "./failure.js";
 import { isQuickJs } from "./host.js";
 import { outputs } from "./world.js";
 
+if (typeof run !== "function") {
+  throw new Error("the plugin has no function `run`: write `export function run(inputs) { … }` in src/plugin.js or src/plugin.ts");
+}
+
 function step(inputs) {
   let result;
   try {

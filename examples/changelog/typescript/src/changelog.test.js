@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { bumpOf, insert, readLog, sectionOf } from "../src/changelog.js";
+import { bumpOf, insert, readLog, sectionOf } from "./changelog.ts";
 
 const log = (...commits) => commits.map((fields) => `${fields.join("\x1f")}\x1e\n`).join("");
 
