@@ -212,8 +212,8 @@ fn every_wit_item_is_documented() {
 
 /// The rows of the table of capabilities: the name, the links to the contract and to the implementation.
 fn capabilities() -> Vec<(String, Vec<String>)> {
-    let readme = fs::read_to_string(root().join("sdk/README.md")).unwrap();
-    let section = readme.split("## Capabilities").nth(1).expect("sdk/README.md has the table of capabilities");
+    let readme = fs::read_to_string(root().join("sdk/capabilities.md")).unwrap();
+    let section = readme.split("## Capabilities").nth(1).expect("sdk/capabilities.md has the table of capabilities");
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     let rows: Vec<_> = rows
         .map(|line| {
@@ -242,7 +242,7 @@ fn the_table_of_capabilities_is_true() {
             // The world that every plugin includes is no interface.
             assert!(
                 !is_part || name == "plugin.wit" || is_listed(&format!("{folder}/{name}")),
-                "the table of capabilities in sdk/README.md does not name {folder}/{name}"
+                "the table of capabilities in sdk/capabilities.md does not name {folder}/{name}"
             );
         }
     }
