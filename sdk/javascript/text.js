@@ -43,18 +43,31 @@ function characterStart(bytes, start, end) {
 
 function decodeChunk(bytes) {
   const latin1 = atob(bytes.toBase64());
-  if (isAscii(bytes)) return latin1;
-  try {
-    return decodeURIComponent(escape(latin1));
-  } catch {
-    return decodeBroken(bytes);
+  return isAscii(bytes) ? latin1 : latin1.replace(/[\x80-\xff]+/g, decodeRun);
+}
+
+/** Most texts have few characters beyond ASCII, and those often. */
+const known = new Map();
+const KNOWN_MAX = 1000;
+
+/** Decodes bytes beyond ASCII, which stand between ASCII or a border. */
+function decodeRun(run) {
+  let text = known.get(run);
+  if (text === undefined) {
+    try {
+      text = decodeURIComponent(escape(run));
+    } catch {
+      text = decodeBroken(run);
+    }
+    if (known.size < KNOWN_MAX) known.set(run, text);
   }
+  return text;
 }
 
 /** Looks at 64 bytes at a time. */
 function isAscii(bytes) {
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-  const w = new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2);
+  const w = new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2);
   let all = 0;
   let i = 0;
   for (; i + 16 <= w.length; i += 16) {
@@ -62,15 +75,15 @@ function isAscii(bytes) {
     all |= w[i + 8] | w[i + 9] | w[i + 10] | w[i + 11] | w[i + 12] | w[i + 13] | w[i + 14] | w[i + 15];
   }
   for (i *= 4; i < bytes.length; i += 1) all |= bytes[i];
-  return (all & 0x80808080) === 0;
+  return (all & (0x80808080 | 0)) === 0;
 }
 
 /** Decodes byte by byte, as the Encoding Standard says it for what is no UTF-8. */
-function decodeBroken(bytes) {
+function decodeBroken(run) {
   let text = "";
   let [point, missing, lowest, highest] = [0, 0, 0x80, 0xbf];
-  for (let index = 0; index < bytes.length; index += 1) {
-    const byte = bytes[index];
+  for (let index = 0; index < run.length; index += 1) {
+    const byte = run.charCodeAt(index);
     if (missing > 0) {
       const fits = byte >= lowest && byte <= highest;
       [lowest, highest] = [0x80, 0xbf];
@@ -83,8 +96,6 @@ function decodeBroken(bytes) {
         text += "\ufffd";
         index -= 1;
       }
-    } else if (byte < 0x80) {
-      text += String.fromCharCode(byte);
     } else if (byte >= 0xc2 && byte <= 0xdf) {
       [point, missing] = [byte & 0x1f, 1];
     } else if (byte >= 0xe0 && byte <= 0xef) {
