@@ -42,10 +42,10 @@ func Annotate(annotation Annotation) {
 	}
 	host.Call(func() types.Unit {
 		oxide_ci_output.Annotate(oxide_ci_output.Annotation{
-			File:     host.OrNone(annotation.File),
+			File:     host.OrNone(host.Text(annotation.File)),
 			Line:     host.OrNone(annotation.Line),
 			Severity: severity,
-			Message:  annotation.Message,
+			Message:  host.Text(annotation.Message),
 		})
 		return types.Unit{}
 	})
@@ -54,6 +54,6 @@ func Annotate(annotation Annotation) {
 // Summary appends markdown to the summary of the step, which holds 1 MiB.
 func Summary(markdown string) error {
 	return host.Done(host.Call(func() types.Result[types.Unit, oxide_ci_output.Error] {
-		return oxide_ci_output.AddSummary(markdown)
+		return oxide_ci_output.AddSummary(host.Text(markdown))
 	}))
 }

@@ -89,12 +89,12 @@ func AsFailure(err error) oxide_ci_types.Failure {
 	var exit interface{ ExitCode() int }
 	switch {
 	case errors.As(err, &invalid):
-		return oxide_ci_types.MakeFailureInvalidInput(err.Error())
+		return oxide_ci_types.MakeFailureInvalidInput(host.Text(err.Error()))
 	case errors.As(err, &exit):
 		// The failure has no place for the text.
 		log.Error(err.Error())
 		return oxide_ci_types.MakeFailureExitCode(int32(exit.ExitCode()))
 	default:
-		return oxide_ci_types.MakeFailureOther(err.Error())
+		return oxide_ci_types.MakeFailureOther(host.Text(err.Error()))
 	}
 }

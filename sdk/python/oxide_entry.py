@@ -17,7 +17,7 @@ from oxide import _host, log, returned
 from oxide.failure import ExitCode, Failure, HostError, InvalidInput
 
 if not callable(getattr(plugin, "run", None)):
-    raise SystemExit("src/plugin.py has no function `run`: write `def run(inputs: Inputs) -> Outputs:`")
+    raise ImportError("src/plugin.py has no function `run`: write `def run(inputs: Inputs) -> Outputs:`")
 
 # The folders as the component sees them, and as the author does.
 _FOLDERS = {os.path.dirname(plugin.__file__): "src", os.path.dirname(__file__): "oxide-sdk"}
@@ -50,9 +50,9 @@ def _failure(error: BaseException) -> Any:
         log.error(error)
         return types.Failure_ExitCode(error.code)
     if isinstance(error, InvalidInput):
-        return types.Failure_InvalidInput(str(error))
+        return types.Failure_InvalidInput(_host.text(error))
     if isinstance(error, Failure):
-        return types.Failure_Other(str(error))
+        return types.Failure_Other(_host.text(error))
     if isinstance(error, Err):
         # Of an author who uses the bindings as they are.
         if type(error.value).__name__.startswith("Failure_"):
@@ -60,13 +60,13 @@ def _failure(error: BaseException) -> Any:
         error = _host.host_error(error.value) or error
     _print_trace(error)
     if isinstance(error, HostError):
-        return types.Failure_Other(str(error))
+        return types.Failure_Other(_host.text(error))
     if isinstance(error, MemoryError):
         text = "the memory of the step is used up: raise `limits: { memory }` of the step, or hold less at once"
         return types.Failure_Other(text)
     if isinstance(error, SystemExit):
         return types.Failure_Other(f"the plugin called sys.exit({error.code!r}): return outputs or raise a Failure")
-    return types.Failure_Other("".join(traceback.format_exception_only(error)).strip())
+    return types.Failure_Other(_host.text("".join(traceback.format_exception_only(error)).strip()))
 
 
 def _print_trace(error: BaseException) -> None:

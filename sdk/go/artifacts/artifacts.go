@@ -13,6 +13,9 @@ type Artifact = bindings.Artifact
 // Upload keeps files of the workspace under a name, for so many days; 0 is the default. Paths may be globs; `!` before one leaves out what
 // it means.
 func Upload(name string, retentionDays uint32, paths ...string) (Artifact, error) {
+	if err := host.CheckTexts(append([]string{name}, paths...)...); err != nil {
+		return Artifact{}, err
+	}
 	return in(func(store *bindings.ArtifactStore) types.Result[Artifact, bindings.Error] {
 		return store.Upload(name, paths, host.OrNone(retentionDays))
 	})
@@ -20,6 +23,9 @@ func Upload(name string, retentionDays uint32, paths ...string) (Artifact, error
 
 // Download puts the files of an artifact of this run below a directory of the workspace (`.` is its top).
 func Download(name, directory string) (Artifact, error) {
+	if err := host.CheckTexts(name, directory); err != nil {
+		return Artifact{}, err
+	}
 	return in(func(store *bindings.ArtifactStore) types.Result[Artifact, bindings.Error] {
 		return store.Download(name, directory)
 	})

@@ -13,6 +13,9 @@ type Entry = bindings.Entry
 // Restore puts the files of an entry back to where they were in the workspace: of the entry under the key, else of the newest one whose
 // key begins with the first of the fallback keys for which there is one. It is nil if nothing fits.
 func Restore(key string, fallbackKeys ...string) (*Entry, error) {
+	if err := host.CheckTexts(append([]string{key}, fallbackKeys...)...); err != nil {
+		return nil, err
+	}
 	store, err := host.Value(host.Call(bindings.Open))
 	if err != nil {
 		return nil, err
@@ -30,6 +33,9 @@ func Restore(key string, fallbackKeys ...string) (*Entry, error) {
 // Save saves files and directories of the workspace under a key. Paths may be globs; `!` before one leaves out what it means. If there
 // is an entry under this key already, it stays as it is, and isNew is false.
 func Save(key string, paths ...string) (entry Entry, isNew bool, err error) {
+	if err := host.CheckTexts(append([]string{key}, paths...)...); err != nil {
+		return Entry{}, false, err
+	}
 	store, err := host.Value(host.Call(bindings.Open))
 	if err != nil {
 		return Entry{}, false, err

@@ -34,6 +34,13 @@ type Image struct {
 
 // Build builds an image of a directory of the workspace. What the build prints goes to the log.
 func Build(options Options) (*Image, error) {
+	texts := append([]string{options.Context, options.Dockerfile, options.Target}, options.Tags...)
+	for _, pair := range append(pairs(options.BuildArgs), pairs(options.Labels)...) {
+		texts = append(texts, pair.F0, pair.F1)
+	}
+	if err := host.CheckTexts(texts...); err != nil {
+		return nil, err
+	}
 	context := options.Context
 	if context == "" {
 		context = "."
@@ -54,6 +61,9 @@ func Build(options Options) (*Image, error) {
 
 // Find is an image that the engine has, by name or id.
 func Find(reference string) (*Image, error) {
+	if err := host.CheckTexts(reference); err != nil {
+		return nil, err
+	}
 	return in(func(engine *bindings.Engine) types.Result[*bindings.Image, bindings.Error] {
 		return engine.Image(reference)
 	})
@@ -66,6 +76,9 @@ func (i *Image) ID() string {
 
 // Tag gives the image another name, such as `registry.example/app:latest`.
 func (i *Image) Tag(reference string) error {
+	if err := host.CheckTexts(reference); err != nil {
+		return err
+	}
 	return host.Done(host.Method(i.handle, func(image *bindings.Image) types.Result[types.Unit, bindings.Error] {
 		return image.Tag(reference)
 	}))
@@ -78,6 +91,9 @@ type Account struct {
 
 // Push gives the image this name and pushes it; account may be nil. The answer is the digest in the registry.
 func (i *Image) Push(reference string, account *Account) (digest string, err error) {
+	if err := host.CheckTexts(reference); err != nil {
+		return "", err
+	}
 	credentials := types.None[bindings.Credentials]()
 	if account != nil {
 		credentials = types.Some(bindings.Credentials{Username: account.Username, Password: account.Password})

@@ -104,6 +104,13 @@ func (c *Cmd) Start() (*Process, error) {
 	if c.Stdout == ToPlugin && c.Stderr == ToPlugin {
 		return nil, fmt.Errorf("either Stdout or Stderr of `%s` goes to the plugin, not both", c.program())
 	}
+	texts := append([]string{c.Dir}, c.Args...)
+	for name, value := range c.Env {
+		texts = append(texts, name, value)
+	}
+	if err := host.CheckTexts(texts...); err != nil {
+		return nil, err
+	}
 	current, err := host.Value(host.Call(env.Current))
 	if err != nil {
 		return nil, err
@@ -269,6 +276,9 @@ func (r *reader) Read(into []byte) (int, error) {
 
 // LookPath looks a program up on the search path of the job's environment; the path is empty if it is not there.
 func LookPath(program string) (string, error) {
+	if err := host.CheckTexts(program); err != nil {
+		return "", err
+	}
 	current, err := host.Value(host.Call(env.Current))
 	if err != nil {
 		return "", err

@@ -34,6 +34,9 @@ type Commit struct {
 
 // Checkout fetches a commit of a remote and puts its files into a directory of the workspace (`.` is its top).
 func Checkout(remote, path string, options Options) (Commit, error) {
+	if err := host.CheckTexts(append([]string{remote, path, options.Ref}, options.Sparse...)...); err != nil {
+		return Commit{}, err
+	}
 	repository, err := host.Value(host.Call(func() types.Result[*bindings.Repository, bindings.Error] {
 		return bindings.Open(remote)
 	}))

@@ -35,7 +35,7 @@ func Errorf(format string, values ...any) { Error(fmt.Sprintf(format, values...)
 
 // Group folds the lines up to the call of what it returns under a title: defer log.Group("tests")().
 func Group(title string) (end func()) {
-	call(func() { oxide_ci_log.StartGroup(title) })
+	call(func() { oxide_ci_log.StartGroup(host.Text(title)) })
 	return func() { call(oxide_ci_log.EndGroup) }
 }
 
@@ -43,7 +43,7 @@ func Group(title string) (end func()) {
 func Progress(done, total uint64) { call(func() { oxide_ci_log.Progress(done, total) }) }
 
 func write(level oxide_ci_log.Level, message string) {
-	call(func() { oxide_ci_log.Write(level, message) })
+	call(func() { oxide_ci_log.Write(level, host.Text(message)) })
 }
 
 func call(function func()) {

@@ -20,6 +20,9 @@ func Names() []string {
 
 // Open opens a secret by name. It is an error [oxide.Denied] if the step was not granted it.
 func Open(name string) (*Secret, error) {
+	if err := host.CheckTexts(name); err != nil {
+		return nil, err
+	}
 	handle, err := host.Value(host.Call(func() types.Result[*bindings.Secret, bindings.Error] { return bindings.Open(name) }))
 	if err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ package workspace
 
 import (
 	"bytes"
-	"slices"
 
 	ws "oxide/bindings/oxide_ci_workspace"
 	"oxide/internal/host"
@@ -48,9 +47,9 @@ const partBytes = 8 << 20
 func (d *Directory) ReadFile(path string) ([]byte, error) {
 	var contents []byte
 	for {
-		part, err := host.Value(host.Method(d.handle, func(handle *ws.Directory) types.Result[[]byte, ws.Error] {
+		part, err := call(d, path, func(handle *ws.Directory) types.Result[[]byte, ws.Error] {
 			return handle.ReadRange(path, uint64(len(contents)), partBytes)
-		}))
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +66,7 @@ func (d *Directory) ReadFile(path string) ([]byte, error) {
 // WriteFile writes a whole file, in the place of what was there, and makes the directories above it.
 func (d *Directory) WriteFile(path string, contents []byte) error {
 	first := contents[:min(len(contents), partBytes)]
-	err := d.try(func(handle *ws.Directory) types.Result[types.Unit, ws.Error] { return handle.Write(path, first) })
+	err := do(d, path, func(handle *ws.Directory) types.Result[types.Unit, ws.Error] { return handle.Write(path, first) })
 	if err != nil || len(first) == len(contents) {
 		return err
 	}
@@ -76,70 +75,67 @@ func (d *Directory) WriteFile(path string, contents []byte) error {
 
 // AppendFile appends to a file, which is made if it is not there.
 func (d *Directory) AppendFile(path string, contents []byte) error {
-	if len(contents) == 0 {
-		contents = []byte{}
-		return d.try(func(handle *ws.Directory) types.Result[types.Unit, ws.Error] { return handle.Append(path, contents) })
-	}
-	for part := range slices.Chunk(contents, partBytes) {
-		err := d.try(func(handle *ws.Directory) types.Result[types.Unit, ws.Error] { return handle.Append(path, part) })
-		if err != nil {
+	for {
+		part := contents[:min(len(contents), partBytes)]
+		err := do(d, path, func(handle *ws.Directory) types.Result[types.Unit, ws.Error] { return handle.Append(path, part) })
+		contents = contents[len(part):]
+		if err != nil || len(contents) == 0 {
 			return err
 		}
 	}
-	return nil
 }
 
 // Mkdir makes a directory and those above it. Nothing happens if it is there.
 func (d *Directory) Mkdir(path string) error {
-	return d.try(func(handle *ws.Directory) types.Result[types.Unit, ws.Error] { return handle.CreateDirectory(path) })
+	return do(d, path, func(handle *ws.Directory) types.Result[types.Unit, ws.Error] { return handle.CreateDirectory(path) })
 }
 
 // ReadDir lists one directory, sorted by name; `.` is the directory itself.
 func (d *Directory) ReadDir(path string) ([]Entry, error) {
-	return host.Value(host.Method(d.handle, func(handle *ws.Directory) types.Result[[]Entry, ws.Error] {
-		return handle.List(path)
-	}))
+	return call(d, path, func(handle *ws.Directory) types.Result[[]Entry, ws.Error] { return handle.List(path) })
 }
 
 // Glob finds the files that match (`**` crosses directories), sorted by path.
 func (d *Directory) Glob(pattern string) ([]Entry, error) {
-	return host.Value(host.Method(d.handle, func(handle *ws.Directory) types.Result[[]Entry, ws.Error] {
-		return handle.Glob(pattern)
-	}))
+	return call(d, pattern, func(handle *ws.Directory) types.Result[[]Entry, ws.Error] { return handle.Glob(pattern) })
 }
 
 // Stat tells what a path leads to, without following a link at its end.
 func (d *Directory) Stat(path string) (Entry, error) {
-	return host.Value(host.Method(d.handle, func(handle *ws.Directory) types.Result[Entry, ws.Error] {
-		return handle.Stat(path)
-	}))
+	return call(d, path, func(handle *ws.Directory) types.Result[Entry, ws.Error] { return handle.Stat(path) })
 }
 
 // Remove removes a file, a link, or a directory with everything below it.
 func (d *Directory) Remove(path string) error {
-	return d.try(func(handle *ws.Directory) types.Result[types.Unit, ws.Error] { return handle.Remove(path) })
+	return do(d, path, func(handle *ws.Directory) types.Result[types.Unit, ws.Error] { return handle.Remove(path) })
 }
 
 // Open opens a directory below this one.
 func (d *Directory) Open(path string) (*Directory, error) {
-	return opened(host.Method(d.handle, func(handle *ws.Directory) types.Result[*ws.Directory, ws.Error] {
-		return handle.Open(path)
-	}))
+	return opened(call(d, path, func(handle *ws.Directory) types.Result[*ws.Directory, ws.Error] { return handle.Open(path) }))
 }
 
 // OpenReadOnly opens a directory below this one that may not be written through what is returned.
 func (d *Directory) OpenReadOnly(path string) (*Directory, error) {
-	return opened(host.Method(d.handle, func(handle *ws.Directory) types.Result[*ws.Directory, ws.Error] {
+	return opened(call(d, path, func(handle *ws.Directory) types.Result[*ws.Directory, ws.Error] {
 		return handle.OpenReadOnly(path)
 	}))
 }
 
-func (d *Directory) try(call func(*ws.Directory) types.Result[types.Unit, ws.Error]) error {
-	return host.Done(host.Method(d.handle, call))
+func call[T any](d *Directory, path string, function func(*ws.Directory) types.Result[T, ws.Error]) (T, error) {
+	if err := host.CheckTexts(path); err != nil {
+		var none T
+		return none, err
+	}
+	return host.Value(host.Method(d.handle, function))
 }
 
-func opened(result types.Result[*ws.Directory, ws.Error]) (*Directory, error) {
-	handle, err := host.Value(result)
+func do(d *Directory, path string, function func(*ws.Directory) types.Result[types.Unit, ws.Error]) error {
+	_, err := call(d, path, function)
+	return err
+}
+
+func opened(handle *ws.Directory, err error) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -12,12 +12,12 @@ A plugin is a function ``run`` in ``src/plugin.py``. What it raises becomes the 
         log.info("greeting")
         return Outputs(f"Hello, {inputs.name}!")
 
-``wit_world`` is made from ``wit/world.wit``. Each module below is one capability; it works if the world imports it:
-``workspace``, ``cache``, ``artifacts``, ``secrets``, ``git``, ``containers``, and ``run`` for ``environment``.
-``log``, ``annotate``, ``summary`` and ``run_info`` work in every plugin.
+``wit_world`` is made from ``wit/world.wit``. Each of ``workspace``, ``cache``, ``artifacts``, ``secrets``, ``git``,
+``containers``, ``http``, and ``run`` for ``environment``, is a capability; it works if the world imports it. ``log``,
+``annotate``, ``summary`` and ``run_info`` work in every plugin.
 """
 
-from . import artifacts, cache, containers, git, log, run_info, secrets, workspace
+from . import artifacts, cache, containers, git, http, log, run_info, secrets, workspace
 from .command import CommandFailed, Completed, find_program, run, workspace_path
 from .failure import (
     Denied,
@@ -50,6 +50,7 @@ __all__ = [
     "containers",
     "find_program",
     "git",
+    "http",
     "log",
     "run",
     "run_info",

@@ -37,15 +37,18 @@ class Saved:
 def restore(key: str, fallback_keys: Sequence[str] = ()) -> Entry | None:
     """Puts the files of an entry back to where they were in the workspace.
 
-    It is the entry under ``key``, else the newest one whose key begins with the first of the fallback keys for which there
-    is one. None if nothing fits.
+    It is the entry under ``key``, else the newest one whose key begins with the first of the fallback keys for which
+    there is one. None if nothing fits.
     """
     entry = _host.call(_store().restore, key, list(fallback_keys))
     return None if entry is None else _entry(entry)
 
 
 def save(key: str, paths: Sequence[str]) -> Saved:
-    """Saves files and directories of the workspace under a key. Paths may be globs; ``!`` before one leaves out what it means."""
+    """Saves files and directories of the workspace under a key.
+
+    Paths may be globs; ``!`` before one leaves out what it means.
+    """
     if isinstance(paths, str):
         raise ValueError("write the paths as a list")
     saved = _host.call(_store().save, key, list(paths))

@@ -60,19 +60,22 @@ def run(
 ) -> Completed:
     """Runs a program with arguments, without a shell, and waits for its end.
 
-    ``env`` is added to the environment of the step; values may hold placeholders of secrets, and so may ``stdin``. ``cwd`` is
-    relative to the workspace. What the command prints goes to the log of the step; ``stdout="pipe"`` gives it to the plugin.
-    Only one of the two outputs can be piped, because a plugin reads one after the other. With ``check`` an exit code
-    other than 0 raises ``CommandFailed``.
+    ``env`` is added to the environment of the step; values may hold placeholders of secrets, and so may ``stdin``.
+    ``cwd`` is relative to the workspace. What the command prints goes to the log of the step; ``stdout="pipe"`` gives
+    it to the plugin. Only one of the two outputs can be piped, because a plugin reads one after the other. With
+    ``check`` an exit code other than 0 raises ``CommandFailed``.
     """
     if isinstance(args, (str, bytes)) or not args:
         raise ValueError('write the program and its arguments as a list, such as ["git", "status"]')
     if stdout == "pipe" and stderr == "pipe":
         raise ValueError("pipe either `stdout` or `stderr`: a command could wait for ever for the other one to be read")
+    for text in [*args, *(env or {}).keys(), *(env or {}).values()]:
+        if not isinstance(text, str):
+            raise TypeError(f"arguments and environment of a command are texts, and {text!r} is not")
     environment = _host.interface("environment")
-    command = _current().command(args[0])
+    command = _host.call(_current().command, args[0])
     for arg in args[1:]:
-        command.arg(arg)
+        _host.call(command.arg, arg)
     for name, value in (env or {}).items():
         _host.call(command.env, name, value)
     if cwd is not None:

@@ -24,7 +24,10 @@ class Image:
         _host.call(self._handle.tag, reference)
 
     def push(self, reference: str, *, username: str | None = None, password: str | None = None) -> str:
-        """Gives it this name and pushes it; answers with the digest in the registry. Placeholders of secrets are filled in."""
+        """Gives it this name and pushes it; answers with the digest in the registry.
+
+        Placeholders of secrets in the account are replaced by their values.
+        """
         credentials = None
         if username is not None or password is not None:
             credentials = _host.interface("containers").Credentials(username=username or "", password=password or "")

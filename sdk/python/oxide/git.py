@@ -34,8 +34,8 @@ def checkout(
 ) -> Commit:
     """Fetches a commit of a remote and puts its files into a directory of the workspace.
 
-    ``ref`` is a branch, a tag, a full reference or a commit id; none is the default branch. ``depth`` is how many commits
-    of history to fetch; none is all of it.
+    ``ref`` is a branch, a tag, a full reference or a commit id; none is the default branch. ``depth`` is how many
+    commits of history to fetch; none is all of it.
     """
     git = _host.interface("git")
     repository = _host.call(git.open, remote)

@@ -49,7 +49,7 @@ class Group:
     def __enter__(self) -> Group:
         if _host.IN_COMPONENT:
             _before()
-            _host.interface("log").start_group(self._title)
+            _host.interface("log").start_group(_host.text(self._title))
         else:
             print(f"-- {self._title}", file=sys.stderr)
         return self
@@ -66,7 +66,7 @@ def _write(level: str, message: object) -> None:
     if _host.IN_COMPONENT:
         _before()
         log = _host.interface("log")
-        log.write(log.Level[level], str(message))
+        log.write(log.Level[level], _host.text(message))
     else:
         print(f"{level.lower()}: {message}", file=sys.stderr)
 

@@ -25,6 +25,8 @@ def problem(value: object, record: Any, fields: dict[str, Any]) -> str | None:
         field = getattr(value, name)
         if not _fits(field, wanted):
             return f"the output `{name}` is {_name(field)}, not {getattr(wanted, '__name__', wanted)}"
+        if isinstance(field, str) and not _is_unicode(field):
+            return f"the output `{name}` is no Unicode: decode bytes with `errors=\"replace\"`"
     return None
 
 
@@ -38,6 +40,14 @@ def _fits(value: object, wanted: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     known = wanted in _SIMPLE or (isinstance(wanted, type) and issubclass(wanted, enum.Enum))
     return isinstance(value, wanted) if known or dataclasses.is_dataclass(wanted) else True
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _name(value: object) -> str:

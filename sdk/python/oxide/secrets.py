@@ -1,4 +1,7 @@
-"""Secrets as handles: a plugin spends a secret without reading it. The world needs ``import oxide:ci/secrets@0.1.0;``."""
+"""Secrets as handles: a plugin spends a secret without reading it.
+
+The world needs ``import oxide:ci/secrets@0.1.0;``.
+"""
 
 from __future__ import annotations
 

@@ -5,9 +5,12 @@
 package host
 
 import (
+	"fmt"
 	"io/fs"
 	"runtime"
+	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"oxide/bindings/oxide_ci_types"
 	support "oxide/wit/runtime"
@@ -46,6 +49,21 @@ func Value[T any](result types.Result[T, oxide_ci_types.Error]) (T, error) {
 func Done(result types.Result[types.Unit, oxide_ci_types.Error]) error {
 	_, err := Value(result)
 	return err
+}
+
+// Text is a text that the host takes: what is not UTF-8 in it is replaced.
+func Text(text string) string {
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+// CheckTexts is an error if one of the texts is not UTF-8, which the host would not take.
+func CheckTexts(texts ...string) error {
+	for _, text := range texts {
+		if !utf8.ValidString(text) {
+			return &Error{Invalid, fmt.Sprintf("%q is not UTF-8", text)}
+		}
+	}
+	return nil
 }
 
 // Kind is what kind of error the host answered.

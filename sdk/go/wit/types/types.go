@@ -196,47 +196,47 @@ type Tuple10[T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 any] struct {
 
 // Tuple11 has 11 values.
 type Tuple11[T0, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10 any] struct {
-	F0 T0
-	F1 T1
-	F2 T2
-	F3 T3
-	F4 T4
-	F5 T5
-	F6 T6
-	F7 T7
-	F8 T8
-	F9 T9
+	F0  T0
+	F1  T1
+	F2  T2
+	F3  T3
+	F4  T4
+	F5  T5
+	F6  T6
+	F7  T7
+	F8  T8
+	F9  T9
 	F10 T10
 }
 
 // Tuple12 has 12 values.
 type Tuple12[T0, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11 any] struct {
-	F0 T0
-	F1 T1
-	F2 T2
-	F3 T3
-	F4 T4
-	F5 T5
-	F6 T6
-	F7 T7
-	F8 T8
-	F9 T9
+	F0  T0
+	F1  T1
+	F2  T2
+	F3  T3
+	F4  T4
+	F5  T5
+	F6  T6
+	F7  T7
+	F8  T8
+	F9  T9
 	F10 T10
 	F11 T11
 }
 
 // Tuple13 has 13 values.
 type Tuple13[T0, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12 any] struct {
-	F0 T0
-	F1 T1
-	F2 T2
-	F3 T3
-	F4 T4
-	F5 T5
-	F6 T6
-	F7 T7
-	F8 T8
-	F9 T9
+	F0  T0
+	F1  T1
+	F2  T2
+	F3  T3
+	F4  T4
+	F5  T5
+	F6  T6
+	F7  T7
+	F8  T8
+	F9  T9
 	F10 T10
 	F11 T11
 	F12 T12
@@ -244,16 +244,16 @@ type Tuple13[T0, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12 any] struct {
 
 // Tuple14 has 14 values.
 type Tuple14[T0, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12, T13 any] struct {
-	F0 T0
-	F1 T1
-	F2 T2
-	F3 T3
-	F4 T4
-	F5 T5
-	F6 T6
-	F7 T7
-	F8 T8
-	F9 T9
+	F0  T0
+	F1  T1
+	F2  T2
+	F3  T3
+	F4  T4
+	F5  T5
+	F6  T6
+	F7  T7
+	F8  T8
+	F9  T9
 	F10 T10
 	F11 T11
 	F12 T12
@@ -262,16 +262,16 @@ type Tuple14[T0, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12, T13 any] str
 
 // Tuple15 has 15 values.
 type Tuple15[T0, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12, T13, T14 any] struct {
-	F0 T0
-	F1 T1
-	F2 T2
-	F3 T3
-	F4 T4
-	F5 T5
-	F6 T6
-	F7 T7
-	F8 T8
-	F9 T9
+	F0  T0
+	F1  T1
+	F2  T2
+	F3  T3
+	F4  T4
+	F5  T5
+	F6  T6
+	F7  T7
+	F8  T8
+	F9  T9
 	F10 T10
 	F11 T11
 	F12 T12
@@ -281,16 +281,16 @@ type Tuple15[T0, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12, T13, T14 any
 
 // Tuple16 has 16 values.
 type Tuple16[T0, T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12, T13, T14, T15 any] struct {
-	F0 T0
-	F1 T1
-	F2 T2
-	F3 T3
-	F4 T4
-	F5 T5
-	F6 T6
-	F7 T7
-	F8 T8
-	F9 T9
+	F0  T0
+	F1  T1
+	F2  T2
+	F3  T3
+	F4  T4
+	F5  T5
+	F6  T6
+	F7  T7
+	F8  T8
+	F9  T9
 	F10 T10
 	F11 T11
 	F12 T12
