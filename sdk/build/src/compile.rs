@@ -61,12 +61,13 @@ struct Workspace {
     packages: Vec<Package>,
 }
 
+/// What cargo says of a package.
 #[derive(Deserialize)]
-struct Package {
+pub(crate) struct Package {
     name: String,
-    version: String,
-    license: Option<String>,
-    repository: Option<String>,
+    pub(crate) version: String,
+    pub(crate) license: Option<String>,
+    pub(crate) repository: Option<String>,
     manifest_path: PathBuf,
     targets: Vec<PackageTarget>,
 }
@@ -86,8 +87,23 @@ struct Message {
     filenames: Vec<PathBuf>,
 }
 
-/// Builds all packages of the workspace in `directory` for the target in release mode and returns those that are
-/// plugins, sorted by package.
+/// Which packages are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of the workspace that the folder belongs to.
+    Workspace,
+    /// That of the folder alone.
+    Package,
+}
+
+/// The package whose `Cargo.toml` lies in this folder; none if there is only a workspace.
+pub(crate) fn package_at(directory: &Path) -> Result<Option<Package>, CompileError> {
+    let manifest = directory.join("Cargo.toml").canonicalize().map_err(CompileError::NoCargo)?;
+    Ok(packages(directory)?.into_iter().find(|package| package.manifest_path == manifest))
+}
+
+/// Builds the packages of `directory` for the target in release mode and returns those that are plugins, sorted by
+/// package.
 ///
 /// # Errors
 /// See [`CompileError`]. The compiler's own messages go to the standard error.
@@ -95,13 +111,17 @@ pub fn compile(
     toolchain: &Toolchain,
     directory: &Path,
     target_directory: &Path,
+    scope: Scope,
 ) -> Result<Vec<Compiled>, CompileError> {
-    let mut plugins = packages(directory)?;
+    let mut plugins = match scope {
+        Scope::Workspace => packages(directory)?,
+        Scope::Package => package_at(directory)?.into_iter().collect(),
+    };
     plugins.retain(|package| {
         let mut crate_types = package.targets.iter().flat_map(|target| &target.crate_types);
         crate_types.any(|crate_type| crate_type == "cdylib")
     });
-    let messages = build(toolchain, directory, target_directory)?;
+    let messages = build(toolchain, directory, target_directory, scope)?;
     let mut compiled: Vec<Compiled> =
         plugins.into_iter().filter_map(|package| with_component(package, &messages)).collect();
     if compiled.is_empty() {
@@ -140,11 +160,19 @@ fn packages(directory: &Path) -> Result<Vec<Package>, CompileError> {
     Ok(workspace.packages)
 }
 
-fn build(toolchain: &Toolchain, directory: &Path, target_directory: &Path) -> Result<Vec<Message>, CompileError> {
+fn build(
+    toolchain: &Toolchain,
+    directory: &Path,
+    target_directory: &Path,
+    scope: Scope,
+) -> Result<Vec<Message>, CompileError> {
     // Cargo runs in another folder than we do.
     let target_directory = std::path::absolute(target_directory).map_err(CompileError::NoCargo)?;
     let mut cargo = cargo(directory);
-    cargo.args(["build", "--release", "--workspace", "--lib", "--target", TARGET]);
+    cargo.args(["build", "--release", "--lib", "--target", TARGET]);
+    if scope == Scope::Workspace {
+        cargo.arg("--workspace");
+    }
     cargo.args(["--message-format", "json-render-diagnostics"]);
     cargo.arg("--target-dir").arg(target_directory).stderr(Stdio::inherit());
     toolchain.prepare(&mut cargo, &path_flags());

@@ -1,4 +1,4 @@
-//! Embeds a plugin's documented WIT and the facts of its `Cargo.toml` into its component, as custom sections.
+//! Embeds a plugin's documented WIT and the facts of its manifest into its component, as custom sections.
 //!
 //! The finished component then tells its own help texts: a component's type holds no doc comments, so no toolchain
 //! keeps them. The runtime reads both sections and works without them.
@@ -8,7 +8,7 @@ use std::{borrow::Cow, ops::Range, path::Path};
 use serde::{Deserialize, Serialize};
 use wasm_encoder::{ComponentSection, CustomSection};
 use wasmparser::BinaryReader;
-use wit_parser::{PackageId, Resolve, World, WorldId, WorldItem, WorldKey};
+use wit_parser::{Function, PackageId, Resolve, World, WorldId, WorldItem, WorldKey};
 
 /// The custom section that holds the plugin's WIT package in its binary encoding, doc comments included.
 pub const WIT_SECTION: &str = "oxide:wit";
@@ -18,12 +18,12 @@ pub const PLUGIN_SECTION: &str = "oxide:plugin";
 /// The name of the contract's WIT package, without version.
 const CONTRACT: (&str, &str) = ("oxide", "ci");
 
-/// What `Cargo.toml` says about a plugin.
+/// What the manifest of its language says about a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The name of the Cargo package.
-    pub name: String,
-    /// Its version.
+    /// The name of the manifest, such as `Cargo.toml`.
+    pub manifest: &'static str,
+    /// The version in it.
     pub version: String,
     /// Its licence, an SPDX expression.
     pub license: Option<String>,
@@ -70,13 +70,21 @@ pub enum EmbedError {
         /// The names of the worlds; `none` if there are none.
         worlds: String,
     },
-    /// `Cargo.toml` and the WIT package say different versions.
-    #[error("Cargo.toml says version {cargo}, the WIT package {package} says {wit}: make them the same")]
+    /// The WIT package has no version, and nothing else has one.
+    #[error("the WIT package {package} has no version: write `package {package}@0.1.0;`")]
+    NoVersion {
+        /// The package.
+        package: String,
+    },
+    /// The manifest and the WIT package say different versions.
+    #[error("{manifest} says version {version}, the WIT package {package} says {wit}: make them the same")]
     Version {
         /// The package.
         package: String,
-        /// That of `Cargo.toml`.
-        cargo: String,
+        /// The name of the manifest.
+        manifest: &'static str,
+        /// The version in it.
+        version: String,
         /// That of the WIT package.
         wit: String,
     },
@@ -109,6 +117,50 @@ impl DocumentedWit {
         Ok(DocumentedWit { resolve, package, world })
     }
 
+    /// Reads the plugin's package from a folder that has the contract in `deps/`.
+    ///
+    /// # Errors
+    /// [`EmbedError::Wit`] and [`EmbedError::World`].
+    pub fn read_with_dependencies(plugin: &Path) -> Result<DocumentedWit, EmbedError> {
+        let mut resolve = Resolve::default();
+        let package = push(&mut resolve, plugin)?;
+        let world = the_world(&resolve, package)?;
+        Ok(DocumentedWit { resolve, package, world })
+    }
+
+    /// The name of its world.
+    pub fn world_name(&self) -> &str {
+        &self.resolve.worlds[self.world].name
+    }
+
+    /// The version of its package.
+    ///
+    /// # Errors
+    /// [`EmbedError::NoVersion`].
+    pub fn version(&self) -> Result<String, EmbedError> {
+        let name = &self.resolve.packages[self.package].name;
+        let version = name.version.as_ref().map(ToString::to_string);
+        version.ok_or_else(|| EmbedError::NoVersion { package: name.to_string() })
+    }
+
+    /// The WIT for a generator, which may change it, and the world in it.
+    pub(crate) fn copy(&self) -> (Resolve, WorldId) {
+        (self.resolve.clone(), self.world)
+    }
+
+    /// The function `run` of the world.
+    pub(crate) fn run(&self) -> Option<&Function> {
+        self.resolve.worlds[self.world].exports.iter().find_map(|(key, item)| match (key, item) {
+            (WorldKey::Name(name), WorldItem::Function(function)) if name == "run" => Some(function),
+            _ => None,
+        })
+    }
+
+    /// All that was parsed.
+    pub(crate) fn resolve(&self) -> &Resolve {
+        &self.resolve
+    }
+
     /// What is embedded about the plugin.
     ///
     /// # Errors
@@ -116,7 +168,8 @@ impl DocumentedWit {
     pub fn metadata(&self, facts: &Facts) -> Result<Metadata, EmbedError> {
         let name = &self.resolve.packages[self.package].name;
         if let Some(wit) = name.version.as_ref().map(ToString::to_string).filter(|wit| *wit != facts.version) {
-            return Err(EmbedError::Version { package: name.to_string(), cargo: facts.version.clone(), wit });
+            let Facts { manifest, version, .. } = facts.clone();
+            return Err(EmbedError::Version { package: name.to_string(), manifest, version, wit });
         }
         Ok(Metadata {
             name: format!("{}:{}", name.namespace, name.name),
@@ -278,7 +331,7 @@ mod tests {
 
     fn facts() -> Facts {
         Facts {
-            name: "lint".to_owned(),
+            manifest: "Cargo.toml",
             version: "0.2.0".to_owned(),
             license: Some("Apache-2.0".to_owned()),
             source: None,

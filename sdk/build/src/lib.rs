@@ -1,16 +1,30 @@
 //! From a plugin's source folder to a finished component.
 //!
-//! [`toolchain`] finds a compiler for `wasm32-wasip2`, [`compile`] runs cargo on a workspace of plugins, and [`embed`]
-//! puts the documented WIT and the facts of `Cargo.toml` into each component, because no toolchain does. The registry's
-//! build script makes the built-in plugins with it, `cargo xtask` the examples and the guests of the tests.
+//! [`build_project`] builds a plugin in any language: [`project`] tells what the folder is, [`embedded`] holds the contract
+//! and the SDKs that are written into it, [`language`] has a file for each language, and [`embed`] puts the documented WIT and
+//! the facts of the manifest into the component, because no toolchain does. [`new_project`] makes a folder to begin with.
+//!
+//! [`build_workspace`] builds many plugins in Rust at once: [`toolchain`] finds a compiler for `wasm32-wasip2`, [`compile`]
+//! runs cargo. The registry's build script makes the built-in plugins with it, `cargo xtask` the guests of the tests.
 
 pub mod compile;
 pub mod embed;
+pub mod embedded;
+mod files;
+pub mod language;
+pub mod new_project;
+pub mod project;
+mod project_build;
+mod tool;
 pub mod toolchain;
 
 use std::path::{Path, PathBuf};
 
 pub use embed::{EmbedError, Metadata, PLUGIN_SECTION, WIT_SECTION};
+pub use files::FileError;
+pub use project::{Project, ProjectError};
+pub use project_build::{BuiltProject, ProjectBuildError, build_project, sync};
+pub use tool::ToolError;
 pub use toolchain::{ToolchainError, ensure_target};
 
 /// A finished plugin.
@@ -53,16 +67,8 @@ pub enum BuildError {
         cause: EmbedError,
     },
     /// A file could not be read or written.
-    #[error("could not {verb} {}", path.display())]
-    File {
-        /// `read` or `write`.
-        verb: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// Builds every plugin (a package with a `cdylib`) of the Cargo workspace in `directory`, in release mode, below
@@ -79,7 +85,7 @@ pub fn build_workspace(
     target_directory: &Path,
 ) -> Result<Vec<BuiltPlugin>, BuildError> {
     let toolchain = toolchain::find()?;
-    let compiled = compile::compile(&toolchain, directory, target_directory)
+    let compiled = compile::compile(&toolchain, directory, target_directory, compile::Scope::Workspace)
         .map_err(|cause| BuildError::Compile { directory: directory.to_owned(), cause })?;
     compiled.into_iter().map(|plugin| finish(plugin, contract)).collect()
 }
@@ -96,27 +102,15 @@ pub fn build_and_write(
 ) -> Result<Vec<BuiltPlugin>, BuildError> {
     let built = build_workspace(directory, contract, target_directory)?;
     for plugin in &built {
-        let path = plugin.directory.join("plugin.wasm");
-        if std::fs::read(&path).is_ok_and(|old| old == plugin.component) {
-            continue;
-        }
-        // A reader never sees half of a component: it is written beside, then renamed.
-        let unfinished = plugin.directory.join(format!(".plugin.wasm.{}", std::process::id()));
-        std::fs::write(&unfinished, &plugin.component)
-            .and_then(|()| std::fs::rename(&unfinished, &path))
-            .map_err(|cause| BuildError::File { verb: "write", path, cause })?;
+        files::write_if_changed(&plugin.directory.join("plugin.wasm"), &plugin.component)?;
     }
     Ok(built)
 }
 
 fn finish(plugin: compile::Compiled, contract: &Path) -> Result<BuiltPlugin, BuildError> {
-    let raw = std::fs::read(&plugin.wasm_path).map_err(|cause| BuildError::File {
-        verb: "read",
-        path: plugin.wasm_path.clone(),
-        cause,
-    })?;
+    let raw = std::fs::read(&plugin.wasm_path).map_err(FileError::of("read", &plugin.wasm_path))?;
     let facts = embed::Facts {
-        name: plugin.package.clone(),
+        manifest: "Cargo.toml",
         version: plugin.version,
         license: plugin.license,
         source: plugin.source,

@@ -37,7 +37,7 @@ pub enum Toolchain {
 #[derive(Debug, thiserror::Error)]
 pub enum ToolchainError {
     /// The target is not there; the text says what to do.
-    #[error("Rust cannot build for {TARGET} yet: run `cargo xtask setup`, which adds the target")]
+    #[error("Rust cannot build for {TARGET} yet: run `rustup target add {TARGET}`")]
     NoTarget,
     /// `rustc` did not run.
     #[error("could not run `rustc`: install Rust from https://rustup.rs")]

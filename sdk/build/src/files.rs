@@ -1,0 +1,103 @@
+//! Writing files so that nobody reads half of one, and only where something changes.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Why a file could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {verb} {}", path.display())]
+pub struct FileError {
+    /// `read`, `write` or `remove`.
+    pub verb: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub cause: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`: what was done with which file.
+    pub fn of(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+        let path = path.to_owned();
+        move |cause| FileError { verb, path, cause }
+    }
+}
+
+/// Writes a file with the folders that it needs. One that would not change is left alone, so that tools that look at
+/// times do nothing. A reader never sees half of it: it is written beside, then renamed.
+pub fn write_if_changed(path: &Path, contents: &[u8]) -> Result<(), FileError> {
+    if fs::read(path).is_ok_and(|old| old == contents) {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = folder.join(format!(".{name}.{}", std::process::id()));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&unfinished, contents))
+        .and_then(|()| fs::rename(&unfinished, path))
+        .map_err(FileError::of("write", path))
+}
+
+/// Makes a folder hold these files (paths with `/`) and no others.
+pub fn mirror(folder: &Path, files: &BTreeMap<String, Cow<'_, [u8]>>) -> Result<(), FileError> {
+    for (path, contents) in files {
+        write_if_changed(&folder.join(path), contents)?;
+    }
+    remove_others(folder, "", &|path| files.contains_key(path))
+}
+
+fn remove_others(folder: &Path, prefix: &str, belongs: &dyn Fn(&str) -> bool) -> Result<(), FileError> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        // What a language made of the files: it goes with its folder, not with ours.
+        let is_made = name.ends_with("__pycache__") || name.ends_with("Cargo.lock");
+        if is_made || belongs(&name) {
+            continue;
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_others(&path, &format!("{name}/"), belongs)?;
+            if fs::read_dir(&path).is_ok_and(|mut left| left.next().is_none()) {
+                fs::remove_dir(&path).map_err(FileError::of("remove", &path))?;
+            }
+        } else {
+            fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_holds_what_it_should_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for path in ["old.txt", "deep/er/old.txt", "bindings/made.txt", "deep/new.txt"] {
+            write_if_changed(&at(path), b"old").unwrap();
+        }
+        let files = ["new.txt", "deep/new.txt"].map(|path| (path.to_owned(), Cow::Borrowed(&b"new"[..]))).into();
+        mirror(folder.path(), &files).unwrap();
+        assert!(!at("old.txt").exists() && !at("deep/er").exists() && !at("bindings").exists());
+        assert_eq!(fs::read(at("deep/new.txt")).unwrap(), b"new");
+        let before = at("new.txt").metadata().unwrap().modified().unwrap();
+        mirror(folder.path(), &files).unwrap();
+        assert_eq!(at("new.txt").metadata().unwrap().modified().unwrap(), before, "it was written again");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let error = write_if_changed(&folder.path().join("file/below"), b"x").unwrap_err();
+        assert!(error.to_string().starts_with("could not write ") && error.to_string().ends_with("file/below"));
+    }
+}
