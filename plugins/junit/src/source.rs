@@ -77,10 +77,11 @@ pub struct Source<P> {
     encoding: Encoding,
     /// The first bytes of a character that ends in the next piece.
     half_character: Vec<u8>,
-    /// The first byte that cannot stand here.
-    odd: Option<Odd>,
-    /// How many lines have ended in what was decoded while nothing was odd.
-    decoded_lines: u32,
+    /// The first byte that cannot stand here, and how many bytes of the stream stand before it. Its line is known once those
+    /// were consumed.
+    odd: Option<(u64, Odd)>,
+    decoded_bytes: u64,
+    consumed_bytes: u64,
     position: Position,
     /// How many bytes may still be consumed, and what takes too many otherwise.
     allowance: (usize, &'static str),
@@ -100,7 +101,8 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Source<P> {
             encoding: Encoding::Unknown,
             half_character: Vec::new(),
             odd: None,
-            decoded_lines: 0,
+            decoded_bytes: 0,
+            consumed_bytes: 0,
             position: Position::START,
             allowance: (usize::MAX, ""),
         };
@@ -135,9 +137,10 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Source<P> {
         self.position
     }
 
-    /// The first byte so far that cannot stand in a report. It is read as a sign of it, or left to whoever shows the text.
+    /// The first byte that cannot stand in a report, among those that were consumed. It is read as a sign of it, or left to
+    /// whoever shows the text.
     pub fn odd(&self) -> Option<Odd> {
-        self.odd
+        self.odd.map(|(_, odd)| odd).filter(|odd| odd.line > 0)
     }
 
     /// Allows to consume so many bytes from now on; `what` takes too many otherwise.
@@ -164,14 +167,17 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Source<P> {
 
     /// A piece as UTF-8.
     fn decoded(&mut self, piece: Vec<u8>) -> Vec<u8> {
-        match self.encoding {
+        let (decoded, invalid) = match self.encoding {
             Encoding::Unknown => return piece,
-            Encoding::Latin1 => {
-                self.look_for_odd(&piece, None);
-                return from_latin1(&piece);
-            }
-            Encoding::Utf8 => {}
-        }
+            Encoding::Latin1 => (from_latin1(&piece), None),
+            Encoding::Utf8 => self.valid(piece),
+        };
+        self.look_for_odd(&decoded, invalid);
+        decoded
+    }
+
+    /// A piece with signs in the place of what is no UTF-8; the place of the first one, and the byte that stood there.
+    fn valid(&mut self, piece: Vec<u8>) -> (Vec<u8>, Option<(usize, u8)>) {
         let mut bytes = std::mem::take(&mut self.half_character);
         if bytes.is_empty() {
             bytes = piece;
@@ -179,56 +185,63 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> Source<P> {
             bytes.extend_from_slice(&piece);
         }
         if std::str::from_utf8(&bytes).is_ok() {
-            self.look_for_odd(&bytes, None);
-            return bytes;
+            return (bytes, None);
         }
         let mut decoded = Vec::with_capacity(bytes.len());
+        let mut first = None;
         let mut chunks = bytes.utf8_chunks().peekable();
         while let Some(chunk) = chunks.next() {
             decoded.extend_from_slice(chunk.valid().as_bytes());
             let is_half = std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
-            let goes_on = is_half && chunks.peek().is_none() && !self.ended;
-            self.look_for_odd(chunk.valid().as_bytes(), chunk.invalid().first().copied().filter(|_| !goes_on));
-            if goes_on {
+            if is_half && chunks.peek().is_none() && !self.ended {
                 self.half_character = chunk.invalid().to_vec();
-            } else if !chunk.invalid().is_empty() {
+            } else if let Some(byte) = chunk.invalid().first() {
+                first = first.or(Some((decoded.len(), *byte)));
                 decoded.extend_from_slice("\u{fffd}".as_bytes());
             }
         }
-        decoded
+        (decoded, first)
     }
 
-    /// Looks at bytes, and at one behind them that is no UTF-8, unless something odd was found before.
-    fn look_for_odd(&mut self, bytes: &[u8], invalid: Option<u8>) {
-        if self.odd.is_some() {
-            return;
+    /// Looks for the first odd byte in a piece that was decoded; `invalid` is where the first one was replaced.
+    fn look_for_odd(&mut self, decoded: &[u8], invalid: Option<(usize, u8)>) {
+        if self.odd.is_none() {
+            let control = first_forbidden(decoded).map(|at| (at, decoded[at], true));
+            let invalid = invalid.map(|(at, byte)| (at, byte, false));
+            let first = control.into_iter().chain(invalid).min_by_key(|(at, ..)| *at);
+            let place = |at: usize| self.decoded_bytes + at as u64;
+            self.odd = first.map(|(at, byte, is_control)| (place(at), Odd { line: 0, byte, is_control }));
         }
-        let control = first_forbidden(bytes);
-        let before = &bytes[..control.unwrap_or(bytes.len())];
-        let lines = u32::try_from(memchr::memchr_iter(b'\n', before).count()).unwrap_or(u32::MAX);
-        self.decoded_lines = self.decoded_lines.saturating_add(lines);
-        let found = control.map(|at| (bytes[at], true)).or(invalid.map(|byte| (byte, false)));
-        let line = self.decoded_lines.saturating_add(1);
-        self.odd = found.map(|(byte, is_control)| Odd { line, byte, is_control });
+        self.decoded_bytes += decoded.len() as u64;
     }
 }
 
-/// The first control character that XML forbids: all below the space but tab and line break.
+/// The first control character that XML forbids: all below the space but tab and line breaks.
 fn first_forbidden(bytes: &[u8]) -> Option<usize> {
-    const WORD: usize = size_of::<u64>();
+    const BLOCK: usize = 32;
     let is_forbidden = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
-    let (words, rest) = bytes.as_chunks::<WORD>();
-    for (index, word) in words.iter().enumerate() {
-        // Most words hold none at all, which is seen at once: a byte below the space borrows from its highest bit.
-        let number = u64::from_le_bytes(*word);
-        let below = number.wrapping_sub(0x2020_2020_2020_2020) & !number & 0x8080_8080_8080_8080;
-        if below != 0
-            && let Some(at) = word.iter().position(is_forbidden)
-        {
-            return Some(index * WORD + at);
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    for (index, block) in blocks.iter().enumerate() {
+        let (words, _) = block.as_chunks::<8>();
+        let [a, b, c, d] = [0, 1, 2, 3].map(|word| low_bytes(words[word]));
+        // Most blocks hold none at all, and of the others most words.
+        if a | b | c | d != 0 {
+            for (word, low) in [a, b, c, d].into_iter().enumerate().filter(|(_, low)| *low != 0) {
+                let at = index * BLOCK + word * 8 + low.trailing_zeros() as usize / 8;
+                let word = &bytes[at..index * BLOCK + word * 8 + 8];
+                if let Some(behind) = word.iter().position(is_forbidden) {
+                    return Some(at + behind);
+                }
+            }
         }
     }
-    rest.iter().position(is_forbidden).map(|at| words.len() * WORD + at)
+    rest.iter().position(is_forbidden).map(|at| blocks.len() * BLOCK + at)
+}
+
+/// The highest bit of each byte that is below the space; bytes behind the first such one may be wrong.
+fn low_bytes(word: [u8; 8]) -> u64 {
+    let number = u64::from_le_bytes(word);
+    number.wrapping_sub(0x2020_2020_2020_2020) & !number & 0x8080_8080_8080_8080
 }
 
 impl<P: FnMut() -> Result<Vec<u8>, String>> BufRead for Source<P> {
@@ -243,6 +256,14 @@ impl<P: FnMut() -> Result<Vec<u8>, String>> BufRead for Source<P> {
 
     fn consume(&mut self, amount: usize) {
         let taken = &self.buffer[self.consumed..self.consumed + amount];
+        let before = self.consumed_bytes;
+        self.consumed_bytes += amount as u64;
+        if let Some((at, odd)) = &mut self.odd
+            && (before..self.consumed_bytes).contains(at)
+        {
+            let lines = memchr::memchr_iter(b'\n', &taken[..(*at - before) as usize]).count();
+            odd.line = self.position.line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+        }
         let line_start = memchr::memrchr(b'\n', taken).map(|at| at + 1);
         if let Some(start) = line_start {
             let lines = memchr::memchr_iter(b'\n', &taken[..start]).count();
