@@ -1,6 +1,6 @@
 // Files that outlive their job: `import * as artifacts from "../oxide-sdk/artifacts.js"`.
 //
-// The world needs `import oxide:ci/artifacts@0.1.0;`, and the step `grants: { artifacts: true }`.
+// The world needs `import oxide:ci/artifacts@0.1.0;`, and the step `grants: { artifacts: write }`.
 
 import { open } from "oxide:ci/artifacts@0.1.0";
 import { host } from "./host.js";

@@ -1,6 +1,6 @@
 // Files that a later run can use again: `import * as cache from "../oxide-sdk/cache.js"`.
 //
-// The world needs `import oxide:ci/cache@0.1.0;`, and the step `grants: { cache: true }`.
+// The world needs `import oxide:ci/cache@0.1.0;`, and the step `grants: { cache: write }`.
 
 import { open } from "oxide:ci/cache@0.1.0";
 import { host } from "./host.js";

@@ -7,6 +7,7 @@ import "./console.js";
 import { run } from "../src/plugin";
 import { HostError, StepFailure } from "./failure.js";
 import { isQuickJs } from "./host.js";
+import { startRandom } from "./random.js";
 import { outputs } from "./world.js";
 
 if (typeof run !== "function") {
@@ -14,6 +15,7 @@ if (typeof run !== "function") {
 }
 
 function step(inputs) {
+  if (isQuickJs) startRandom();
   let result;
   try {
     result = run(withoutNone(inputs));
