@@ -1,4 +1,4 @@
-module my-plugin
+module acme.example/my-plugin
 
 go 1.25
 

@@ -2,7 +2,7 @@
 package main
 
 import (
-	"my-plugin/greeting"
+	"acme.example/my-plugin/greeting"
 	"oxide"
 	"oxide/log"
 	"oxide/plugin"

@@ -26,7 +26,7 @@ def problem(value: object, record: Any, fields: dict[str, Any]) -> str | None:
         if not _fits(field, wanted):
             return f"the output `{name}` is {_name(field)}, not {getattr(wanted, '__name__', wanted)}"
         if isinstance(field, str) and not _is_unicode(field):
-            return f"the output `{name}` is no Unicode: decode bytes with `errors=\"replace\"`"
+            return f"the output `{name}` is not UTF-8: decode bytes with `errors=\"replace\"`"
     return None
 
 
