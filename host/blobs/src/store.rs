@@ -24,7 +24,7 @@ const RECORD_BYTES_MAX: u64 = 16 << 20;
 /// Caches and artifacts. One for a process; cheap to clone.
 #[derive(Clone)]
 pub struct Blobs {
-    store: Arc<dyn ObjectStore>,
+    pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) limits: Limits,
     location: Location,
 }
