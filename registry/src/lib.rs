@@ -7,7 +7,11 @@
 pub mod built_in;
 pub mod catalog;
 pub mod oci;
+pub mod policy;
+mod random;
 pub mod reference;
+pub mod server;
+pub mod signature;
 
 pub use built_in::BuiltIn;
 pub use catalog::{Catalog, FetchError, PLUGIN_BYTES_MAX, ResolveError, ResolvedPlugin, read_component};
