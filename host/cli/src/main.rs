@@ -11,9 +11,12 @@ mod exit_code;
 mod failure;
 mod git_facts;
 mod local_engine;
+mod password;
 mod planning;
+mod plugin_case;
 mod progress;
 mod project;
+mod registries;
 mod secrets;
 mod terminal;
 

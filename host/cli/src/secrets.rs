@@ -9,11 +9,15 @@ use std::{
 };
 
 use oxide_core::{
+    diagnostic,
     plan::Plan,
     secret::{SecretValue, Secrets, how_to_set, is_secret_name},
 };
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    terminal::{Paint, Terminal},
+};
 
 /// Options that say where secrets come from.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -38,7 +42,12 @@ pub fn find(sources: &Sources, plan: &Plan, project: &Path) -> Result<Secrets, F
     let of_services = services.flat_map(|service| service.secrets.iter().map(String::as_str));
     let of_steps = steps.flat_map(|step| step.grants.secrets.keys().map(String::as_str));
     let wanted: BTreeSet<&str> = of_steps.chain(of_services).collect();
-    let file = if wanted.is_empty() { BTreeMap::new() } else { file(sources, project)? };
+    tell_of_unused(given.keys(), &wanted);
+    // A file that was asked for must be there; the usual one is only looked at for a reason.
+    let file = match sources.env_file {
+        None if wanted.is_empty() => BTreeMap::new(),
+        _ => file(sources, project)?,
+    };
     let mut secrets = Secrets::new();
     let mut missing = Vec::new();
     for name in wanted {
@@ -62,6 +71,30 @@ pub fn find(sources: &Sources, plan: &Plan, project: &Path) -> Result<Secrets, F
             Err(Failure::usage(format!("the {word} {} {verb} not set", names.join(", "))).hint(how_to_set(first)))
         }
     }
+}
+
+/// Says which of the secrets that `--secret` gives nothing of the run uses: most likely they are misspelt.
+fn tell_of_unused<'a>(given: impl Iterator<Item = &'a String>, wanted: &BTreeSet<&str>) {
+    let paint = Paint { colour: Terminal::stderr().colour };
+    for name in given.filter(|name| !wanted.contains(name.as_str())) {
+        let meant = match diagnostic::nearest(name, wanted.iter().copied()) {
+            Some(meant) => format!("; did you mean `{meant}`?"),
+            None => String::new(),
+        };
+        eprintln!("{} nothing in this run uses the secret `{name}`{meant}", paint.yellow("note:"));
+    }
+}
+
+/// The secrets of a step that is run by hand: those that `--secret` says, and no others.
+///
+/// # Errors
+/// If one has no value, or one that cannot be used.
+pub fn given_by_hand(options: &[String]) -> Result<Secrets, Failure> {
+    let read = |(name, value): (String, String)| match SecretValue::new(value) {
+        Ok(value) => Ok((name, value)),
+        Err(error) => Err(Failure::usage(format!("the secret `{name}` cannot be used")).because(&error)),
+    };
+    given(options)?.into_iter().map(read).collect()
 }
 
 /// What `--secret` says.

@@ -31,6 +31,7 @@ use crate::{
     state::State,
     step_log::StepLog,
     value::{from_val, to_val},
+    web::Responder,
 };
 
 /// Everything that a call needs beside the plugin.
@@ -53,6 +54,8 @@ pub struct StepCall {
     pub environment: Arc<dyn Environment>,
     /// What builds and pushes images for the step.
     pub containers: Arc<dyn ContainerEngine>,
+    /// Who answers HTTP requests; none is the network.
+    pub responder: Option<Arc<dyn Responder>>,
     /// Where the step's log goes.
     pub log: Arc<dyn LogSink>,
     /// The secrets that the step may spend.

@@ -2,8 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use async_trait::async_trait;
-use bytes::Bytes;
+/// For those who implement the traits.
+pub use async_trait::async_trait;
+/// For those who implement the traits.
+pub use bytes::Bytes;
 use oxide_core::protocol::LogStream;
 
 /// Takes what a step writes. Cloned freely; calls from one task keep their order.

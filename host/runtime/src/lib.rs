@@ -1,7 +1,7 @@
 //! Runs plugins: components with typed inputs and outputs, bounded by limits, reaching only what they were granted.
 //!
 //! The only crate that knows wasmtime. The agent gives each call a [`environment::LogSink`], an
-//! [`environment::Environment`] and a [`containers::ContainerEngine`]; everything else a plugin can reach is below
+//! [`environment::Environment`] and a [`containers::ContainerEngine`] (a test of a plugin also a [`web::Responder`]); everything else a plugin can reach is below
 //! `capability`.
 //!
 //! The way of a plugin: bytes → [`describe`] (imports, types, help; nothing is compiled) → [`Runtime::load`] (compile
@@ -34,6 +34,7 @@ mod capability;
 pub mod containers;
 pub mod environment;
 mod wasi;
+pub mod web;
 
 #[cfg(test)]
 mod testing;

@@ -66,7 +66,7 @@ impl State {
         let sent = if may_send { call.secrets.clone() } else { Placeholders::default() };
         State {
             wasi: wasi::context(&log, &tcp),
-            http: Http::new(reach(Capability::Http, call.grants.http), sent, log.clone()),
+            http: Http::new(reach(Capability::Http, call.grants.http), sent, call.responder, log.clone()),
             tcp,
             table,
             limiter: Limiter::new(call.limits.memory_bytes),

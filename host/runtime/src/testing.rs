@@ -76,6 +76,7 @@ pub fn step_call(log: &Arc<MemoryLog>) -> StepCall {
         workspace: PathBuf::from("."),
         environment: Arc::new(NoPrograms),
         containers: Arc::new(NoContainerEngine),
+        responder: None,
         log: log.clone(),
         secrets: Placeholders::default(),
         masker: Arc::default(),

@@ -63,12 +63,16 @@ struct Place {
 
 impl HostEnvironment {
     pub(super) fn new(agent: AgentId, attempt: AttemptId, directory: &JobDirectory) -> Self {
-        let workspace = directory.workspace();
+        HostEnvironment::at(agent, attempt, directory.workspace(), &directory.home(), &directory.tmp())
+    }
+
+    /// The same with directories that need not belong to a job.
+    pub(super) fn at(agent: AgentId, attempt: AttemptId, workspace: PathBuf, home: &Path, tmp: &Path) -> Self {
         let mut variables = common_variables(agent, attempt, &workspace.to_string_lossy());
         let path = std::env::var("PATH").ok().filter(|path| !path.is_empty());
         variables.push(("PATH".to_owned(), path.unwrap_or_else(|| DEFAULT_PATH.to_owned())));
-        variables.push(("HOME".to_owned(), directory.home().to_string_lossy().into_owned()));
-        variables.push(("TMPDIR".to_owned(), directory.tmp().to_string_lossy().into_owned()));
+        variables.push(("HOME".to_owned(), home.to_string_lossy().into_owned()));
+        variables.push(("TMPDIR".to_owned(), tmp.to_string_lossy().into_owned()));
         let next_process = AtomicU32::new(1);
         HostEnvironment { place: Arc::new(Place { workspace, attempt: attempt.to_string(), variables, next_process }) }
     }

@@ -3,6 +3,7 @@
 //! A [`JobEnvironment`] lives as long as its attempt; each step sees it through a [`StepEnvironment`] with the step's own
 //! variables.
 
+mod by_hand;
 mod container;
 mod host;
 mod output;
@@ -17,6 +18,7 @@ use oxide_core::{
 };
 use oxide_runtime::environment::Environment;
 
+pub use by_hand::ByHand;
 pub(crate) use container::remove_containers_of;
 
 use crate::{docker::containers::Containers, workspace::JobDirectory};

@@ -23,7 +23,8 @@ pub struct GrantList {
 }
 
 impl GrantList {
-    pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<GrantList> {
+    /// Reads `grants:` with its mistakes; none if it is no mapping.
+    pub fn read(node: &Node, reader: &mut Reader) -> Option<GrantList> {
         let entries = reader.entries(node, "`grants`")?;
         let mut list = GrantList { grants: Grants::default(), places: Vec::new(), span: node.span };
         let grantable = || Capability::ALL.into_iter().filter(|capability| !capability.is_always_granted());

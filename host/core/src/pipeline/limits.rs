@@ -25,7 +25,8 @@ pub struct LimitChanges {
 const KEYS: [&str; 7] = ["fuel", "memory", "timeout", "log", "output", "host_call", "handles"];
 
 impl LimitChanges {
-    pub(super) fn read(node: &Node, reader: &mut Reader) -> LimitChanges {
+    /// Reads `limits:` with its mistakes.
+    pub fn read(node: &Node, reader: &mut Reader) -> LimitChanges {
         let Some(fields) = reader.fields(node, "limits", &KEYS) else { return LimitChanges::default() };
         LimitChanges {
             fuel: fields.get("fuel").and_then(|node| quantity::amount(node, reader, "the fuel")),

@@ -13,7 +13,7 @@ mod limits;
 mod matrix;
 mod notification;
 mod quantity;
-mod reader;
+pub mod reader;
 mod retry;
 mod service;
 mod stage;

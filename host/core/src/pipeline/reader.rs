@@ -8,12 +8,14 @@ use crate::{
 
 /// Collects the mistakes.
 #[derive(Default)]
-pub(super) struct Reader {
+pub struct Reader {
+    /// What was found so far.
     pub errors: Vec<Diagnostic>,
 }
 
 /// A key that people may expect and that cannot stand where it was written.
-pub(super) struct Refused {
+pub struct Refused {
+    /// The key.
     pub key: &'static str,
     /// The rest of a sentence that begins with the key.
     pub problem: &'static str,
@@ -22,7 +24,8 @@ pub(super) struct Refused {
 }
 
 /// A mapping whose keys are known.
-pub(super) struct Fields<'a> {
+pub struct Fields<'a> {
+    /// Where the mapping was written.
     pub span: Span,
     entries: &'a [(Node, Node)],
     /// Known keys that unknown ones most likely mean.
@@ -47,6 +50,7 @@ impl<'a> Fields<'a> {
 }
 
 impl Reader {
+    /// Collects a mistake.
     pub fn error(&mut self, error: Diagnostic) {
         self.errors.push(error);
     }
@@ -169,6 +173,7 @@ impl Reader {
         Some(text)
     }
 
+    /// `true` or `false`.
     pub fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
         let value = match &node.content {
             Content::Scalar { text, plain: true } => parse_bool(text),
@@ -210,6 +215,16 @@ impl Reader {
         }
     }
 
+    /// Can a process be given this text? None takes a NUL character.
+    pub fn takes_process(&mut self, node: &Node, what: &str) -> bool {
+        let holds_nul = node.as_text().is_some_and(|text| text.contains('\0'));
+        if holds_nul {
+            let error = Diagnostic::at(node.span, format!("{what} cannot hold a NUL character"));
+            self.error(error.hint("no process can be given one; let the script make it, as `printf '\\0'` does"));
+        }
+        !holds_nul
+    }
+
     /// `env:`: names and texts, which may hold expressions.
     pub fn env(&mut self, node: &Node) -> Vec<(String, Node)> {
         let entries = match &node.content {
@@ -239,12 +254,10 @@ impl Reader {
                 Content::Scalar { text, plain } => {
                     if let Err(error) = expression::parts(text, value.span) {
                         self.error(error);
-                    } else if text.contains('\0') {
-                        self.error(Diagnostic::at(value.span, "an environment variable cannot hold a NUL character"));
                     } else if *plain && is_null(text) {
                         let empty = Content::Scalar { text: String::new(), plain: false };
                         env.push((name.to_owned(), Node { span: value.span, content: empty }));
-                    } else {
+                    } else if self.takes_process(value, "an environment variable") {
                         env.push((name.to_owned(), value.clone()));
                     }
                 }
@@ -287,7 +300,7 @@ fn as_mapping(node: &Node) -> String {
 }
 
 /// What a node is, for a message.
-pub(super) fn found(node: &Node) -> String {
+pub fn found(node: &Node) -> String {
     match &node.content {
         Content::Scalar { text, plain: true } if is_null(text) => "empty".to_owned(),
         Content::Scalar { text, .. } if text.chars().count() > 40 || text.contains('\n') => "a text".to_owned(),

@@ -9,6 +9,7 @@ use oxide_runtime::{
     Plugin, PluginToLoad, RunInfo, Runtime, RuntimeConfig, StepCall,
     compile::Compiler,
     containers::NoContainerEngine,
+    responder: None,
     environment::{CommandSpec, Environment, EnvironmentError, EnvironmentKind, LogLimitReached, LogSink, Process},
 };
 

@@ -11,7 +11,6 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
 use oxide_core::secret::{FillStream, MaskStream, Masker, Placeholders};
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -22,6 +21,9 @@ use super::{bounds::Bounds, error::HttpError, head};
 
 /// A body as the plugin writes it.
 pub(super) type PluginBody = UnsyncBoxBody<Bytes, HttpError>;
+
+/// A body as it comes from the server.
+pub(super) type ServerBody = UnsyncBoxBody<Bytes, HttpError>;
 
 /// What becomes of placeholders in the body of a request.
 #[derive(Clone, Debug)]
@@ -158,7 +160,7 @@ pub(super) async fn keep(body: PluginBody, secrets: &Placeholders) -> Result<(Pl
 
 /// The body of a response on its way to the plugin.
 pub(super) struct ResponseBody {
-    inner: Incoming,
+    inner: ServerBody,
     hidden: Option<Arc<Masker>>,
     stream: MaskStream,
     received: u64,
@@ -173,7 +175,7 @@ pub(super) struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub fn new(inner: Incoming, hidden: Option<Arc<Masker>>, bounds: &Bounds, turn: OwnedSemaphorePermit) -> Self {
+    pub fn new(inner: ServerBody, hidden: Option<Arc<Masker>>, bounds: &Bounds, turn: OwnedSemaphorePermit) -> Self {
         ResponseBody {
             inner,
             hidden,
@@ -220,7 +222,7 @@ impl ResponseBody {
     fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, HttpError>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             self.waiting = None;
-            return Poll::Ready(frame.transpose().map_err(HttpError::from));
+            return Poll::Ready(frame.transpose());
         }
         let longest = self.between_bytes;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));

@@ -47,6 +47,8 @@ pub(crate) enum HttpError {
     Certificate(String),
     #[error("no answer within {} s", .0.as_secs_f64())]
     ResponseTimeout(Duration),
+    #[error("{0}")]
+    NoResponse(String),
     #[error("the answer is not HTTP, or was cut off: {0}")]
     Protocol(String),
 }

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, header::CONTENT_LENGTH};
+use bytes::Bytes;
+use http::{Request, Response, header::CONTENT_LENGTH, response};
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use oxide_core::{
@@ -23,13 +25,19 @@ use tokio::{
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 
 use super::{
-    body::{self, NoSecrets, PluginBody, RequestBody, ResponseBody, Secrets},
+    body::{self, NoSecrets, PluginBody, RequestBody, ResponseBody, Secrets, ServerBody},
     bounds::Bounds,
     error::HttpError,
     head::{self, Destination},
     tls,
 };
-use crate::reach::Reach;
+use crate::{
+    reach::Reach,
+    web::{Responder, WebRequest},
+};
+
+/// A request to a [`Responder`] is held in memory.
+const RESPONDER_BYTES_MAX: u64 = 64 << 20;
 
 /// What the requests of a step share.
 pub(super) struct Sender {
@@ -38,6 +46,8 @@ pub(super) struct Sender {
     /// Finds the values that the plugin may not read; none if there are none.
     pub hidden: Option<Arc<Masker>>,
     pub turns: Arc<Semaphore>,
+    /// Who answers in the place of the network.
+    pub responder: Option<Arc<dyn Responder>>,
 }
 
 /// A response, and the task that carries its body.
@@ -51,6 +61,10 @@ impl Sender {
     pub async fn send(&self, request: Request<PluginBody>, bounds: Bounds) -> Result<Answer, HttpError> {
         let turn = self.turns.clone().try_acquire_owned().map_err(|_| HttpError::TooMany(bounds.at_once))?;
         let (mut head, body) = request.into_parts();
+        let bounds = match &self.responder {
+            Some(_) => Bounds { request_bytes: bounds.request_bytes.min(RESPONDER_BYTES_MAX), ..bounds },
+            None => bounds,
+        };
         let destination = Destination::of(&head)?;
         let may_be_private = self.reach.check(&destination.host, destination.port, Some(destination.usual_port()))?;
         let length = head::content_length(&head.headers);
@@ -59,11 +73,18 @@ impl Sender {
         }
         let until = Instant::now() + bounds.connect;
         let late = |_| HttpError::ConnectTimeout(bounds.connect);
-        let addresses = self.reach.addresses(&destination.host, may_be_private);
-        let addresses = timeout_at(until, addresses).await.map_err(late)??;
+        let (addresses, is_outside) = match &self.responder {
+            Some(_) => (Vec::new(), !may_be_private),
+            None => {
+                let addresses = self.reach.addresses(&destination.host, may_be_private);
+                let addresses = timeout_at(until, addresses).await.map_err(late)??;
+                let is_outside = addresses.iter().copied().any(is_public);
+                (addresses, is_outside)
+            }
+        };
 
         // What goes over the internet unencrypted, anybody can read.
-        let is_open = !destination.is_encrypted && addresses.iter().copied().any(is_public);
+        let is_open = !destination.is_encrypted && is_outside;
         let spent = head::fill(&mut head, &destination, &self.secrets)?;
         if let Some(secret) = spent.filter(|_| is_open) {
             return Err(HttpError::SecretInClear(secret.name.clone()));
@@ -78,10 +99,16 @@ impl Sender {
         }
         // Not counted: the plugin took its time to write the body.
         let until = until.max(Instant::now() + bounds.connect);
-        let connected = connect(&addresses, &destination, Request::from_parts(head, body.0), body.1, until, &bounds);
-        let (response, connection) = connected.await?;
-
-        let (mut head, incoming) = response.into_parts();
+        let request = Request::from_parts(head, body.0);
+        let (mut head, incoming, connection) = match &self.responder {
+            Some(responder) => ask(responder.as_ref(), &destination, request, bounds.first_byte).await?,
+            None => {
+                let connected = connect(&addresses, &destination, request, body.1, until, &bounds);
+                let (response, connection) = connected.await?;
+                let (head, incoming) = response.into_parts();
+                (head, incoming.map_err(HttpError::from).boxed_unsync(), connection)
+            }
+        };
         if method != http::Method::HEAD
             && head::content_length(&head.headers).is_some_and(|length| length > bounds.response_bytes)
         {
@@ -122,6 +149,35 @@ impl Sender {
             }
         }
     }
+}
+
+/// Asks who answers in the place of the network.
+async fn ask(
+    responder: &dyn Responder,
+    destination: &Destination,
+    request: Request<RequestBody>,
+    first_byte: Duration,
+) -> Result<(response::Parts, ServerBody, AbortOnDropJoinHandle<()>), HttpError> {
+    let (head, body) = request.into_parts();
+    let scheme = if destination.is_encrypted { "https" } else { "http" };
+    let body = body.collect().await?.to_bytes();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())));
+    let request = WebRequest {
+        method: head.method.to_string(),
+        url: format!("{scheme}://{}{}", destination.authority(), head.uri),
+        headers: headers.collect(),
+        body,
+    };
+    let answer = timeout(first_byte, responder.respond(request)).await;
+    let answer = answer.map_err(|_| HttpError::ResponseTimeout(first_byte))?.map_err(HttpError::NoResponse)?;
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        response = response.header(name, value);
+    }
+    let response = response.body(()).map_err(|error| HttpError::NoResponse(format!("no response: {error}")))?;
+    let body = Full::<Bytes>::new(answer.body).map_err(|never| match never {}).boxed_unsync();
+    Ok((response.into_parts().0, body, spawn(async {})))
 }
 
 /// Connects and sends; answers with the head of the response.

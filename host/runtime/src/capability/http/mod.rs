@@ -33,6 +33,7 @@ use crate::{
     reach::{Reach, Refusal},
     state::State,
     step_log::StepLog,
+    web::Responder,
 };
 
 /// Links `wasi:http/types` and `wasi:http/outgoing-handler`.
@@ -55,9 +56,9 @@ struct Hooks {
 }
 
 impl Http {
-    /// For a step that may reach so much and spend these secrets.
-    pub fn new(reach: Reach, secrets: Placeholders, log: Arc<StepLog>) -> Http {
-        let sender = Arc::new(Sender::new(reach, secrets, Bounds::default()));
+    /// For a step that may reach so much and spend these secrets. A responder answers in the place of the network.
+    pub fn new(reach: Reach, secrets: Placeholders, responder: Option<Arc<dyn Responder>>, log: Arc<StepLog>) -> Http {
+        let sender = Arc::new(Sender { responder, ..Sender::new(reach, secrets, Bounds::default()) });
         Http { context: WasiHttpCtx::new(), hooks: Hooks { sender, asked: None, log, bounds: Bounds::default() } }
     }
 
@@ -71,7 +72,8 @@ impl Sender {
     fn new(reach: Reach, secrets: Placeholders, bounds: Bounds) -> Sender {
         let hidden: Vec<_> = secrets.iter().filter(|secret| !secret.reveal).map(|secret| &secret.value).collect();
         let hidden = (!hidden.is_empty()).then(|| Arc::new(Masker::new(hidden)));
-        Sender { reach, secrets: Arc::new(secrets), hidden, turns: Arc::new(Semaphore::new(bounds.at_once)) }
+        let turns = Arc::new(Semaphore::new(bounds.at_once));
+        Sender { reach, secrets: Arc::new(secrets), hidden, turns, responder: None }
     }
 }
 
@@ -138,7 +140,9 @@ fn code(error: HttpError) -> Code {
         HttpError::Url => Code::HttpRequestUriInvalid,
         HttpError::Method => Code::HttpRequestMethodInvalid,
         HttpError::TooMany(_) => Code::ConnectionLimitReached,
-        HttpError::SecretInHeader(_) | HttpError::SecretInLongBody(_) => Code::InternalError(Some(error.to_string())),
+        HttpError::SecretInHeader(_) | HttpError::SecretInLongBody(_) | HttpError::NoResponse(_) => {
+            Code::InternalError(Some(error.to_string()))
+        }
         HttpError::LongRequest(most) => Code::HttpRequestBodySize(Some(most)),
         HttpError::LongResponse(most) => Code::HttpResponseBodySize(Some(most)),
         HttpError::Dns(_) => Code::DnsError { rcode: None, info_code: None },
