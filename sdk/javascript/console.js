@@ -2,8 +2,21 @@
 
 import { write } from "oxide:ci/log@0.1.0";
 
+/** What was printed while the component was made, where no host answers. Null inside of a call. */
+let early = [];
+
+/** Lets `console` write. What was printed before comes first, in the log of every step. */
+export function startConsole() {
+  for (const [level, text] of early ?? []) write(level, text);
+  early = null;
+}
+
 function printer(level) {
-  return (...values) => write(level, values.map(shown).join(" "));
+  return (...values) => {
+    const text = values.map(shown).join(" ");
+    if (early) early.push([level, text]);
+    else write(level, text);
+  };
 }
 
 function shown(value) {

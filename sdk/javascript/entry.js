@@ -3,7 +3,7 @@
 // What is thrown becomes the failure of the step, with its message; the stack goes to the log.
 
 import { write } from "oxide:ci/log@0.1.0";
-import "./console.js";
+import { startConsole } from "./console.js";
 import { run } from "../src/plugin";
 import { HostError, StepFailure } from "./failure.js";
 import { isQuickJs } from "./host.js";
@@ -15,6 +15,7 @@ if (typeof run !== "function") {
 }
 
 function step(inputs) {
+  startConsole();
   if (isQuickJs) startRandom();
   let result;
   try {
