@@ -203,8 +203,14 @@ type Process struct {
 	program string
 }
 
-// Wait waits for the end of the process; read its output before. An exit code other than 0 is an [ExitError].
+// Wait waits for the end of the process. What it still prints to the plugin is thrown away: read it before. An exit code other than 0
+// is an [ExitError].
 func (p *Process) Wait() error {
+	if p.Output != nil {
+		if _, err := io.Copy(io.Discard, p.Output); err != nil {
+			return err
+		}
+	}
 	exit, err := host.Value(host.Method(p.handle, (*env.Process).Wait))
 	if err != nil {
 		return err

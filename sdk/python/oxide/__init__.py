@@ -18,7 +18,7 @@ A plugin is a function ``run`` in ``src/plugin.py``. What it raises becomes the 
 """
 
 from . import artifacts, cache, containers, git, http, log, run_info, secrets, workspace
-from .command import CommandFailed, Completed, find_program, run, workspace_path
+from .command import CommandFailed, Completed, Process, find_program, run, start, workspace_path
 from .failure import (
     Denied,
     ExitCode,
@@ -44,6 +44,7 @@ __all__ = [
     "LimitReached",
     "MissingImport",
     "NotFound",
+    "Process",
     "annotate",
     "artifacts",
     "cache",
@@ -55,6 +56,7 @@ __all__ = [
     "run",
     "run_info",
     "secrets",
+    "start",
     "summary",
     "workspace",
     "workspace_path",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal, Mapping, Sequence
+from typing import Any, Iterator, Literal, Mapping, Sequence
 
 from . import _host
 from .failure import ExitCode
@@ -48,6 +49,63 @@ class CommandFailed(ExitCode):
         self.completed = completed
 
 
+class Process:
+    """A command that was started. It ends with the step at the latest."""
+
+    def __init__(self, handle: Any, args: Sequence[str], stdout: Output, stderr: Output) -> None:
+        self._handle = handle
+        self._args = tuple(args)
+        self._read = handle.read_stdout if stdout == "pipe" else handle.read_stderr if stderr == "pipe" else None
+        self._stdout_piped = stdout == "pipe"
+
+    def read(self, length: int = _READ_BYTES) -> bytes:
+        """Waits for bytes of the output that is piped: at most so many, none at its end."""
+        if self._read is None:
+            raise ValueError('nothing is piped to the plugin: start the command with `stdout="pipe"`')
+        part: bytes = _host.call(self._read, length)
+        return part
+
+    def lines(self) -> Iterator[str]:
+        """The lines of the output that is piped, without their ends, while they come."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        rest = ""
+        while part := self.read():
+            *whole, rest = (rest + decoder.decode(part)).split("\n")
+            yield from whole
+        rest += decoder.decode(b"", final=True)
+        if rest:
+            yield rest
+
+    def wait(self, *, check: bool = True) -> Completed:
+        """Reads the rest of the output that is piped, and waits for the end of the command."""
+        rest = bytearray()
+        while self._read is not None and (part := self.read()):
+            rest += part
+        ended = _host.call(self._handle.wait)
+        signal = ended.value if type(ended).__name__ == "Exit_Signalled" else None
+        exit_code = ended.value if signal is None else 128 + signal
+        out, err = (bytes(rest), b"") if self._stdout_piped else (b"", bytes(rest))
+        completed = Completed(self._args, exit_code, signal, out, err)
+        if check and exit_code != 0:
+            raise CommandFailed(completed)
+        return completed
+
+    def interrupt(self) -> None:
+        """Asks it to stop what it does, as Ctrl-C does."""
+        self._signal("INTERRUPT")
+
+    def terminate(self) -> None:
+        """Asks it to end."""
+        self._signal("TERMINATE")
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._signal("KILL")
+
+    def _signal(self, name: str) -> None:
+        _host.call(self._handle.signal, _host.interface("environment").Signal[name])
+
+
 def run(
     args: Sequence[str],
     *,
@@ -65,6 +123,19 @@ def run(
     it to the plugin. Only one of the two outputs can be piped, because a plugin reads one after the other. With
     ``check`` an exit code other than 0 raises ``CommandFailed``.
     """
+    return start(args, env=env, stdin=stdin, cwd=cwd, stdout=stdout, stderr=stderr).wait(check=check)
+
+
+def start(
+    args: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: str | bytes | None = None,
+    cwd: str | None = None,
+    stdout: Output = "log",
+    stderr: Output = "log",
+) -> Process:
+    """Starts a program as ``run`` does, and does not wait: to read much output bit by bit, or to stop it."""
     if isinstance(args, (str, bytes)) or not args:
         raise ValueError('write the program and its arguments as a list, such as ["git", "status"]')
     if stdout == "pipe" and stderr == "pipe":
@@ -81,21 +152,12 @@ def run(
     if cwd is not None:
         _host.call(command.working_directory, cwd)
     if stdin is not None:
-        command.stdin(stdin.encode() if isinstance(stdin, str) else bytes(stdin))
+        _host.call(command.stdin, stdin.encode() if isinstance(stdin, str) else bytes(stdin))
     command.stdout(_output_to(environment, stdout))
     command.stderr(_output_to(environment, stderr))
     sys.stdout.flush()
     sys.stderr.flush()
-    process = _host.call(command.spawn)
-    out = _read_all(process.read_stdout) if stdout == "pipe" else b""
-    err = _read_all(process.read_stderr) if stderr == "pipe" else b""
-    ended = _host.call(process.wait)
-    signal = ended.value if isinstance(ended, environment.Exit_Signalled) else None
-    exit_code = ended.value if signal is None else 128 + signal
-    completed = Completed(tuple(args), exit_code, signal, out, err)
-    if check and exit_code != 0:
-        raise CommandFailed(completed)
-    return completed
+    return Process(_host.call(command.spawn), args, stdout, stderr)
 
 
 def find_program(name: str) -> str | None:
@@ -119,10 +181,3 @@ def _output_to(environment: Any, output: Output) -> Any:
     if output not in names:
         raise ValueError(f'an output goes to "log", "pipe" or "discard", not to {output!r}')
     return environment.OutputTo[names[output]]
-
-
-def _read_all(read: Any) -> bytes:
-    parts = bytearray()
-    while part := _host.call(read, _READ_BYTES):
-        parts += part
-    return bytes(parts)
