@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Engine, LanguageError, quickjs_types};
+use super::{Engine, LanguageError, javascript_imports, quickjs_types};
 use crate::{
     embed::DocumentedWit,
     files::{FileError, write_if_changed},
@@ -57,6 +57,9 @@ pub(super) fn build(project: &Project, wit: &DocumentedWit) -> Result<Vec<u8>, L
         check_types(project)?;
     }
     bundle(project)?;
+    let bundled = out.join("plugin.js");
+    let text = fs::read_to_string(&bundled).map_err(FileError::of("read", &bundled))?;
+    javascript_imports::check(&text, wit)?;
     let component = out.join("plugin.wasm");
     match project.engine {
         Engine::QuickJs => {

@@ -8,12 +8,13 @@
 //! | C | `src/*.c` | `zig cc` | `oxide-sdk/bindings/`, `target/oxide/` |
 //! | Go | a module, `package main` at its top | `go` | `oxide-sdk/{bindings,plugin,wit}/`, `target/oxide/` |
 //!
-//! The same source gives the same component with the same tools in Rust, C, Go and JavaScript in QuickJS. It does not in
-//! Python and in StarlingMonkey, whose tools keep a started interpreter, with what it drew by chance.
+//! The same source gives the same component with the same tools in Rust, C and Go. It does not in JavaScript and Python, whose
+//! tools keep an interpreter that has started, with what it drew by chance.
 
 pub mod c;
 pub mod go;
 pub mod javascript;
+mod javascript_imports;
 pub mod python;
 mod quickjs_types;
 pub mod rust;

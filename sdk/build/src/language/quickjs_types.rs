@@ -154,8 +154,10 @@ mod tests {
 
     use super::*;
 
-    /// A component that imports each type under a name.
-    fn component(types: &[(&str, fn(&mut ComponentTypeSection))]) -> Vec<u8> {
+    type Definition = fn(&mut ComponentTypeSection);
+
+    /// A component that defines types, and imports those with `name=index` under that name.
+    fn component(types: &[(&str, Definition)]) -> Vec<u8> {
         let mut component = Component::new();
         for (name, define) in types {
             let mut section = ComponentTypeSection::new();
