@@ -42,5 +42,6 @@ func in[T any](call func(*bindings.ArtifactStore) types.Result[T, bindings.Error
 		var none T
 		return none, err
 	}
+	defer store.Drop()
 	return host.Value(host.Method(store, call))
 }

@@ -20,6 +20,7 @@ func Restore(key string, fallbackKeys ...string) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer store.Drop()
 	entry, err := host.Value(host.Method(store,
 		func(store *bindings.CacheStore) types.Result[types.Option[Entry], bindings.Error] {
 			return store.Restore(key, fallbackKeys)
@@ -40,6 +41,7 @@ func Save(key string, paths ...string) (entry Entry, isNew bool, err error) {
 	if err != nil {
 		return Entry{}, false, err
 	}
+	defer store.Drop()
 	saved, err := host.Value(host.Method(store,
 		func(store *bindings.CacheStore) types.Result[bindings.Saved, bindings.Error] {
 			return store.Save(key, paths)

@@ -108,6 +108,7 @@ func in(call func(*bindings.Engine) types.Result[*bindings.Image, bindings.Error
 	if err != nil {
 		return nil, err
 	}
+	defer engine.Drop()
 	image, err := host.Value(host.Method(engine, call))
 	if err != nil {
 		return nil, err

@@ -115,7 +115,9 @@ func (c *Cmd) Start() (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer current.Drop()
 	command := host.Method(current, func(e *env.Environment) *env.Command { return e.Command(c.program()) })
+	defer command.Drop()
 	if err := c.build(command); err != nil {
 		return nil, err
 	}
@@ -201,11 +203,17 @@ type Process struct {
 
 	handle  *env.Process
 	program string
+	// How it ended, once that is known.
+	ended bool
+	err   error
 }
 
 // Wait waits for the end of the process. What it still prints to the plugin is thrown away: read it before. An exit code other than 0
 // is an [ExitError].
 func (p *Process) Wait() error {
+	if p.ended {
+		return p.err
+	}
 	if p.Output != nil {
 		if _, err := io.Copy(io.Discard, p.Output); err != nil {
 			return err
@@ -215,6 +223,21 @@ func (p *Process) Wait() error {
 	if err != nil {
 		return err
 	}
+	p.ended, p.err = true, p.how(exit)
+	if p.Output != nil {
+		p.Output = nothing{}
+	}
+	// Go would do so when it collects its garbage, which may be after the 4,096 handles that a step may hold.
+	p.handle.Drop()
+	return p.err
+}
+
+// What is read of a process that has ended.
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
+
+func (p *Process) how(exit env.Exit) error {
 	if exit.Tag() == env.ExitSignalled {
 		signal := int(exit.Signalled())
 		return &ExitError{Program: p.program, Code: 128 + signal, Signal: signal}
@@ -235,6 +258,9 @@ func (p *Process) Terminate() error { return p.signal(env.SignalTerminate) }
 func (p *Process) Kill() error { return p.signal(env.SignalKill) }
 
 func (p *Process) signal(signal env.Signal) error {
+	if p.ended {
+		return nil
+	}
 	return host.Done(host.Method(p.handle, func(process *env.Process) types.Result[types.Unit, env.Error] {
 		return process.Signal(signal)
 	}))
@@ -289,6 +315,7 @@ func LookPath(program string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer current.Drop()
 	path, err := host.Value(host.Method(current, func(e *env.Environment) types.Result[types.Option[string], env.Error] {
 		return e.FindProgram(program)
 	}))
@@ -304,5 +331,6 @@ func WorkspacePath() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer current.Drop()
 	return host.Method(current, (*env.Environment).WorkspacePath), nil
 }

@@ -43,6 +43,7 @@ func Checkout(remote, path string, options Options) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
+	defer repository.Drop()
 	wanted := bindings.FetchOptions{
 		Ref:        host.OrNone(options.Ref),
 		Depth:      host.OrNone(options.Depth),

@@ -31,6 +31,7 @@ func run(inputs plugin.Inputs) (plugin.Outputs, error) {
 		"command":       command,
 		"files":         files,
 		"large-file":    largeFile,
+		"many-calls":    manyCalls,
 		"missing-file":  missingFile,
 		"outputs":       outputs,
 	}
@@ -102,6 +103,16 @@ func largeFile() (string, error) {
 		}
 	}
 	return "the same", workspace.Remove("large")
+}
+
+// More handles than a step may hold, one after the other.
+func manyCalls() (string, error) {
+	for range 5000 {
+		if _, err := workspace.Stat("."); err != nil {
+			return "", err
+		}
+	}
+	return "done", nil
 }
 
 func missingFile() (string, error) {

@@ -86,6 +86,13 @@ def large_file() -> str:
     return "the same"
 
 
+def many_calls() -> str:
+    """More handles than a step may hold, one after the other."""
+    for _ in range(5000):
+        workspace.stat(".")
+    return "done"
+
+
 def missing_file() -> str:
     try:
         return workspace.read_text("nothing.txt")
@@ -120,6 +127,7 @@ DEEDS = {
     "command": command_pipes,
     "files": files,
     "large-file": large_file,
+    "many-calls": many_calls,
     "missing-file": missing_file,
     "outputs": outputs,
 }
