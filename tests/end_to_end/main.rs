@@ -16,6 +16,8 @@ mod crash;
 mod docker_build;
 mod examples;
 mod http;
+mod docker_proxy;
+mod embedded_registry;
 mod inspect;
 mod oxide;
 mod private;

@@ -47,7 +47,7 @@ pub struct Arguments {
 /// Plans and runs; the exit code says how the run ended.
 pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArguments) -> Result<Exit, Failure> {
     let project = Project::open(&arguments.path)?;
-    let plan = Arc::new(planning::plan(&project, arguments.choices.clone())?);
+    let plan = Arc::new(planning::plan(&project, arguments.choices.clone(), data_dir)?);
     refuse_other_machines(&plan)?;
     let secrets = secrets::find(&arguments.secrets, &plan, &project.directory)?;
     let data = project::data_directory(data_dir)?;
@@ -68,7 +68,7 @@ async fn execute(
     let run = RunId(Uuid::now_v7());
     let events = engine.bus.subscribe(Pattern::run(run));
     engine.submit(run, plan, project).await?;
-    let interrupts = tokio::spawn(cancel_on_signals(engine.orchestrator.clone(), run, style));
+    hear_signals(engine.orchestrator.clone(), run, style);
     let followed = progress::follow(plan, run, &engine.store, events, style).await;
     if followed.is_err() {
         // What shows the run is broken (a closed pipe, say); the run itself must not go on unseen.
@@ -76,61 +76,89 @@ async fn execute(
         engine.orchestrator.wait(run).await.ok();
     }
     engine.stop().await;
-    interrupts.abort();
     followed.map(Exit::of_run)
 }
 
 /// One press of Ctrl-C may arrive twice (from the terminal, and from a program that passes it on).
 const ONE_PRESS: Duration = Duration::from_secs(1);
+/// How long after the second Ctrl-C the program ends at the latest, with a little left of a second for ending.
+const LAST_MOMENTS: Duration = Duration::from_millis(900);
+
+/// Hears signals in a thread of its own until this process ends: they are heard even when everything else hangs.
+fn hear_signals(orchestrator: OrchestratorHandle, run: RunId, style: Style) {
+    std::thread::spawn(move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(cancel_on_signals(orchestrator, run, style)),
+        Err(error) => Failure::trouble("this process cannot be told to end").because(&error).print(),
+    });
+}
 
 /// The first Ctrl-C, SIGTERM, SIGHUP or SIGQUIT (`Ctrl-\`) cancels the run and waits for it to end. A second Ctrl-C kills
-/// what the steps have started. A third leaves without cleaning up, and the next command does it.
+/// what the steps have started, and ends this process within a second, whatever hangs: the session of the agent stays where
+/// it did not get to clean up, so the next command does it.
 async fn cancel_on_signals(orchestrator: OrchestratorHandle, run: RunId, style: Style) {
-    let (Ok(mut terminate), Ok(mut hangup), Ok(mut quit)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::hangup()), signal(SignalKind::quit()))
-    else {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup), Ok(mut quit)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+        signal(SignalKind::quit()),
+    ) else {
         return Failure::trouble("this process cannot be told to end").print();
     };
-    let mut last: Option<Instant> = None;
-    let mut killed = false;
+    let mut first: Option<Instant> = None;
     loop {
         let (reason, is_press) = tokio::select! {
-            _ = tokio::signal::ctrl_c() => (CANCELLED_BY_PRESS, true),
+            _ = interrupt.recv() => (CANCELLED_BY_PRESS, true),
             _ = terminate.recv() => ("cancelled by SIGTERM", false),
             _ = hangup.recv() => ("cancelled by SIGHUP", false),
             _ = quit.recv() => ("cancelled by SIGQUIT", false),
         };
-        let asked = match last {
+        match first {
             None => {
+                first = Some(Instant::now());
+                // All of it beside the loop: whoever presses again must be heard, even if nobody answers or reads.
                 if style == Style::Json && is_press {
-                    eprintln!("stopping: {reason}; {PRESS_AGAIN}");
+                    std::thread::spawn(move || eprintln!("stopping: {reason}; {PRESS_AGAIN}"));
                 }
-                answered(orchestrator.cancel(run, reason)).await
+                let orchestrator = orchestrator.clone();
+                tokio::spawn(async move {
+                    let asked = answered(orchestrator.cancel(run, reason)).await;
+                    std::thread::spawn(move || say_what_is_wrong(asked));
+                });
             }
-            Some(at) if !is_press || at.elapsed() < ONE_PRESS => continue,
-            Some(_) if killed => {
-                eprintln!("left without cleaning up: the next `oxide` command does it");
-                std::process::exit(130);
-            }
+            Some(at) if !is_press || at.elapsed() < ONE_PRESS => {}
             Some(_) => {
-                killed = true;
+                leave_within_a_second();
                 eprintln!("killing what the steps have started");
-                answered(orchestrator.kill(run, reason)).await
+                return say_what_is_wrong(answered(orchestrator.kill(run, reason)).await);
             }
-        };
-        last = Some(Instant::now());
-        match asked {
-            None => eprintln!("the engine does not answer (is the disk full?): press again to leave"),
-            // The run has ended, and the rest of the engine is ending.
-            Some(Ok(()) | Err(OrchestratorError::Closed)) => {}
-            Some(Err(error)) => Failure::trouble("could not cancel the run").because(&error).print(),
         }
     }
 }
 
-/// Waits for an answer, but not for ever: whoever presses again must be heard.
+/// What became of the wish to end.
+fn say_what_is_wrong(asked: Option<Result<(), OrchestratorError>>) {
+    match asked {
+        None => eprintln!("the engine does not answer (is the disk full?): {PRESS_AGAIN}"),
+        // The run has ended, and the rest of the engine is ending.
+        Some(Ok(()) | Err(OrchestratorError::Closed)) => {}
+        Some(Err(error)) => Failure::trouble("could not cancel the run").because(&error).print(),
+    }
+}
+
+/// Waits for an answer, but not for ever.
 async fn answered<T>(question: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(Duration::from_secs(2), question).await.ok()
+}
+
+/// Ends this process soon, unless it ends by itself before. Needs nothing that may hang: neither the runtime nor a terminal
+/// that takes what is written.
+fn leave_within_a_second() {
+    std::thread::spawn(|| {
+        std::thread::sleep(LAST_MOMENTS);
+        std::thread::spawn(|| eprintln!("left without cleaning up: the next `oxide` command does it"));
+        std::thread::sleep(Duration::from_millis(20));
+        std::process::exit(130);
+    });
 }
 
 /// A job for another kind of machine would wait for ever.
