@@ -21,7 +21,7 @@ use oxide_core::{
     outcome::Failure,
 };
 
-use crate::environment::failure;
+use crate::{environment::failure, processes::PROCESS_COOKIE};
 
 /// The socket of Docker where nothing else is said.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -116,6 +116,16 @@ pub(crate) async fn remove_container(docker: &Docker, container: &str) -> Result
         Err(error) if !is_missing(&error) => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Signals the processes in a container that were started with this value of [`PROCESS_COOKIE`], and what they have started.
+pub(crate) async fn signal_by_cookie(docker: &Docker, container: &str, process: &str, signal: &str) {
+    // Needs nothing but what every shell comes with.
+    let script = r#"for p in /proc/[0-9]*; do
+        if tr '\0' '\n' < "$p/environ" 2>/dev/null | grep -qx "$1"; then kill -s "$2" "${p#/proc/}" 2>/dev/null; fi
+    done; true"#;
+    let cookie = format!("{PROCESS_COOKIE}={process}");
+    let _ = run_quietly(docker, container, &["sh", "-c", script, "sh", &cookie, signal]).await;
 }
 
 /// Runs a command of our own in a container as root; its output, if it ends well.

@@ -37,7 +37,7 @@ use crate::{
     docker::{
         AGENT_LABEL, DOCKER_HINT, connect,
         containers::{Container, Containers},
-        in_words, need_image, remove_container, run_quietly,
+        in_words, need_image, remove_container, run_quietly, signal_by_cookie,
     },
     processes::PROCESS_COOKIE,
     workspace::JobDirectory,
@@ -190,12 +190,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Signals the processes in the container that carry the cookie of a command.
 async fn signal_in(place: &Place, process: &str, signal: &str) {
-    // Needs nothing but what every shell comes with.
-    let script = r#"for p in /proc/[0-9]*; do
-        if tr '\0' '\n' < "$p/environ" 2>/dev/null | grep -qx "$1"; then kill -s "$2" "${p#/proc/}" 2>/dev/null; fi
-    done; true"#;
-    let cookie = format!("{PROCESS_COOKIE}={process}");
-    let _ = run_quietly(&place.docker, &place.container, &["sh", "-c", script, "sh", &cookie, signal]).await;
+    signal_by_cookie(&place.docker, &place.container, process, signal).await;
 }
 
 #[async_trait]

@@ -15,19 +15,23 @@ use bollard::{
 use futures_util::{StreamExt, future::try_join_all};
 use oxide_core::{outcome::Failure, pipeline::HealthCheck, plan::PlannedService, secret::Masker};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     docker::{
         DOCKER_HINT,
         containers::{Container, Containers},
-        in_words, need_image,
+        in_words, need_image, signal_by_cookie,
     },
     environment::failure,
+    processes::PROCESS_COOKIE,
 };
 use health::{Health, Try, Verdict};
 
 /// A service without a health check is ready when it has run for so long.
 const RUNS_FOR: Duration = Duration::from_millis(300);
+/// How long the end of a health check is waited for that took too long.
+const END_PATIENCE: Duration = Duration::from_secs(5);
 /// So many lines of a service's log are told.
 const TAIL_LINES: usize = 20;
 /// So many of them are told in one line.
@@ -194,20 +198,35 @@ impl Service {
 
     async fn try_health(&self, check: &HealthCheck, masker: &Masker) -> Try {
         let timeout = Duration::from_millis(check.timeout_ms);
-        match tokio::time::timeout(timeout, self.execute(&check.run, masker)).await {
+        let process = Uuid::new_v4().to_string();
+        match tokio::time::timeout(timeout, self.execute(&check.run, &process, masker)).await {
             Ok(Ok((0, _))) => Try::Passed,
             Ok(Ok((code, printed))) => Try::Failed { code, printed },
             Ok(Err(error)) => Try::Broken(in_words(&error)),
-            Err(_) => Try::TimedOut,
+            Err(_) => {
+                let (docker, container) = (self.container.docker(), self.container.id());
+                let end = signal_by_cookie(docker, container, &process, "KILL");
+                // An engine that is too busy to do it ends it with the container.
+                let _ = tokio::time::timeout(END_PATIENCE, end).await;
+                Try::TimedOut
+            }
         }
     }
 
-    /// Runs a line in the container: its exit code and the beginning of what it printed, masked and in one line.
-    async fn execute(&self, line: &str, masker: &Masker) -> Result<(i64, String), bollard::errors::Error> {
+    /// Runs a line in the container: its exit code and the beginning of what it printed, masked and in one line. What it
+    /// starts carries the cookie `process`.
+    async fn execute(
+        &self,
+        line: &str,
+        process: &str,
+        masker: &Masker,
+    ) -> Result<(i64, String), bollard::errors::Error> {
         let docker = self.container.docker();
+        let cookie = format!("{PROCESS_COOKIE}={process}");
         let options = CreateExecOptions {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
+            env: Some(vec![cookie.as_str()]),
             cmd: Some(vec!["sh", "-c", line]),
             ..Default::default()
         };
