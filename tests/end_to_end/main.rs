@@ -25,3 +25,5 @@ mod registry;
 mod services;
 mod tidy;
 mod web_server;
+mod signatures;
+mod terminal;

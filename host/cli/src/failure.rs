@@ -6,7 +6,7 @@ use oxide_core::cause;
 
 use crate::{
     exit_code::Exit,
-    terminal::{Paint, Terminal},
+    terminal::{Paint, Terminal, without_controls},
 };
 
 /// A failure of a command.
@@ -78,13 +78,13 @@ impl Failure {
             eprint!("{}", self.details);
         }
         if !self.message.is_empty() {
-            eprintln!("{} {}", paint.red("error:"), self.message);
+            eprintln!("{} {}", paint.red("error:"), without_controls(&self.message));
         }
         for cause in &self.causes {
-            eprintln!("  {} {cause}", paint.dim("caused by:"));
+            eprintln!("  {} {}", paint.dim("caused by:"), without_controls(cause));
         }
         for hint in &self.hints {
-            eprintln!("  {} {hint}", paint.cyan("hint:"));
+            eprintln!("  {} {}", paint.cyan("hint:"), without_controls(hint));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
+use oxide_core::diagnostic::steers_terminals;
+
 use crate::failure::Failure;
 
 /// One of the standard outputs.
@@ -92,7 +94,9 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Makes text that a guest or a command wrote safe to show outside of its log: no control characters.
+/// Makes text that a guest or a command wrote safe to show outside of its log: nothing that steers a terminal.
 pub fn without_controls(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() && character != '\n' { ' ' } else { character }).collect()
+    text.chars()
+        .map(|character| if steers_terminals(character) && character != '\n' { ' ' } else { character })
+        .collect()
 }

@@ -237,7 +237,7 @@ fn cell(character: char) -> (String, usize) {
     match character {
         '\t' => (TAB.to_owned(), TAB.len()),
         other => match other.width() {
-            Some(width) if !other.is_control() => (other.to_string(), width),
+            Some(width) if !steers_terminals(other) => (other.to_string(), width),
             _ => ("\u{fffd}".to_owned(), 1),
         },
     }
@@ -245,7 +245,13 @@ fn cell(character: char) -> (String, usize) {
 
 /// A text of a stranger without characters that steer the terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if steers_terminals(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// May this character draw elsewhere than where it stands? Control characters speak to the terminal; those that turn the
+/// direction of writing make a text look like another one.
+pub fn steers_terminals(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Colours, or none.
@@ -331,8 +337,9 @@ error: unknown key `step`
 
     #[test]
     fn escape_sequences_of_a_stranger_do_not_reach_the_terminal() {
-        let error = Diagnostic::at(span(1, 1, 1), "bad \u{1b}[2J").hint("\u{7}");
-        assert!(!Diagnostics::from(error).render("f", "a\u{1b}[2J", false).contains(['\u{1b}', '\u{7}']));
+        let error = Diagnostic::at(span(1, 1, 1), "bad \u{1b}[2J").hint("\u{7}\u{202e}");
+        let shown = Diagnostics::from(error).render("f", "a\u{1b}[2J\u{2066}", false);
+        assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{2066}']), "{shown}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufWriter, Write, stdout},
+    io::{BufWriter, IsTerminal, Write, stdout},
     path::Path,
 };
 
@@ -41,7 +41,7 @@ pub struct Arguments {
     /// Put the time before each line.
     #[arg(long)]
     times: bool,
-    /// Only the lines themselves, without headings and indentation.
+    /// Only the lines themselves, without headings and indentation; byte for byte unless they are shown on a terminal.
     #[arg(long)]
     plain: bool,
 }
@@ -66,7 +66,9 @@ async fn print(arguments: &Arguments, store: &Store) -> Result<Exit, Failure> {
     }
     let paint = Paint { colour: Terminal::stdout().colour };
     let indent = if arguments.plain { "" } else { "  " };
-    let text = LogText { indent, paint, times: arguments.times };
+    // A copy for a program is what the steps wrote; a terminal would do what they say.
+    let as_it_is = arguments.plain && !stdout().is_terminal();
+    let text = LogText { indent, paint, times: arguments.times, as_it_is };
     let mut out = BufWriter::new(stdout());
     let mut found = arguments.step.is_none();
     let job_rows = store.jobs(run.id).await.map_err(unreadable)?;

@@ -1,12 +1,13 @@
 //! The log of a step as text, read from the store page by page.
 
-use std::io::Write;
+use std::{borrow::Cow, io::Write};
 
 use oxide_core::{
+    diagnostic::steers_terminals,
     id::{AttemptId, StepIndex},
     protocol::LogStream,
 };
-use oxide_store::Store;
+use oxide_store::{LogLine, Store};
 
 use crate::{failure::Failure, terminal::Paint};
 
@@ -22,6 +23,8 @@ pub struct LogText<'a> {
     pub paint: Paint,
     /// Put the time before each line.
     pub times: bool,
+    /// Write the bytes of the steps as they are: for programs. Else what steers a terminal is left out.
+    pub as_it_is: bool,
 }
 
 impl LogText<'_> {
@@ -40,21 +43,27 @@ impl LogText<'_> {
                 .await
                 .map_err(|error| Failure::trouble("could not read the log").because(&error))?;
             for line in &page.lines {
-                let text = String::from_utf8_lossy(&line.text);
-                let text = text.trim_end_matches(['\n', '\r']);
-                // A copy without indentation is for programs: it is what the step wrote.
-                let text = if self.indent.is_empty() { text.to_owned() } else { without_cursor_moves(text) };
-                let time = if self.times { format!("{} ", line.at.to_rfc3339()) } else { String::new() };
-                let text = match line.stream {
-                    LogStream::Host => self.paint.cyan(&text),
-                    LogStream::Stdout | LogStream::Stderr => text,
-                };
-                writeln!(out, "{}{}{text}", self.indent, self.paint.dim(&time))
-                    .map_err(|error| Failure::unwritable(&error))?;
+                self.write_line(line, out).map_err(|error| Failure::unwritable(&error))?;
             }
             next = page.next;
         }
         Ok(())
+    }
+
+    fn write_line(&self, line: &LogLine, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
+        let shown: Cow<'_, [u8]> = match self.as_it_is {
+            true => Cow::Borrowed(&line.text),
+            false => Cow::Owned(without_cursor_moves(&String::from_utf8_lossy(&line.text)).into_bytes()),
+        };
+        write!(out, "{}", self.indent)?;
+        if self.times {
+            write!(out, "{}", self.paint.dim(&format!("{} ", line.at.to_rfc3339())))?;
+        }
+        match line.stream {
+            LogStream::Host => out.write_all(self.paint.cyan(&String::from_utf8_lossy(&shown)).as_bytes())?,
+            LogStream::Stdout | LogStream::Stderr => out.write_all(&shown)?,
+        }
+        writeln!(out)
     }
 }
 
@@ -63,7 +72,7 @@ impl LogText<'_> {
 fn without_cursor_moves(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
-    while let Some(at) = rest.find(|character: char| character.is_control() && character != '\t') {
+    while let Some(at) = rest.find(|character: char| steers_terminals(character) && character != '\t') {
         out.push_str(&rest[..at]);
         let end = end_of_control(&rest[at..]);
         let control = &rest[at..at + end];
@@ -106,6 +115,7 @@ mod tests {
             ("10%\r20%\x08", "10%20%"),
             ("cut\x1b[", "cut"),
             ("\x1bc", "c"),
+            ("if \u{2066}admin\u{2069}\u{202e} {", "if admin {"),
         ];
         for (line, shown) in cases {
             assert_eq!(without_cursor_moves(line), shown, "{line:?}");

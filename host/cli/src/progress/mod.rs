@@ -97,7 +97,9 @@ async fn show(live: &mut Live, shown: Vec<Shown>, store: &Store, run: RunId) -> 
             Shown::Line(line) => writeln!(out, "{line}").map_err(|error| Failure::unwritable(&error))?,
             Shown::Log { job, attempt, step } => {
                 let attempt = AttemptId { run, job, number: attempt };
-                LogText { indent: &indent, paint, times: false }.write(store, attempt, step, &mut out).await?;
+                LogText { indent: &indent, paint, times: false, as_it_is: false }
+                    .write(store, attempt, step, &mut out)
+                    .await?;
             }
         }
     }
