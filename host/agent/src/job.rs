@@ -318,7 +318,8 @@ impl Attempt {
             let secrets = self.tools.placeholders(granted)?;
             let moment = Moment::unseen().with_secrets(&secrets);
             let written = self.lease.job.env.iter().chain(&planned.env);
-            let mut env = self.facts.variables(written, &moment)?.list;
+            // There is no file before the steps, and no log that could tell of it.
+            let mut env = self.facts.variables(written, &moment, &mut Vec::new())?.list;
             // What stands before them is the job's own, which a service does not get.
             env.drain(..env.len() - planned.env.len());
             env.iter_mut().for_each(|(_, value)| *value = secrets.fill(value).into_owned());
@@ -354,7 +355,7 @@ impl Attempt {
             let Some(condition) = &planned.condition else { return Ok(true) };
             let moment = Moment::of(progress);
             // As in `env:` of the job; that of the step itself is not evaluated for a step that may not run.
-            let variables = facts.variables(lease.job.env.iter(), &moment)?;
+            let variables = facts.variables(lease.job.env.iter(), &moment, &mut Vec::new())?;
             facts.condition(condition, &variables, &moment)
         };
         self.machine.apply(event, &condition)

@@ -1,6 +1,9 @@
 //! What the expressions of a job can see, and what becomes of its `env:`, `with:` and `if:`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use oxide_core::{
     diagnostic::Diagnostic,
@@ -73,7 +76,8 @@ impl Facts {
         Facts { context, matrix, stages, workspace }
     }
 
-    /// Variables in the order in which they were written; each sees those before it.
+    /// Variables in the order in which they were written; each sees those before it. What looks like a mistake and is none
+    /// for sure is told in `warnings`.
     ///
     /// # Errors
     /// A failure with cause [`FailureCause::Expression`] that names the variable.
@@ -81,10 +85,11 @@ impl Facts {
         &self,
         written: impl Iterator<Item = &'a (String, Node)>,
         moment: &Moment,
+        warnings: &mut Vec<String>,
     ) -> Result<Variables, Failure> {
         let mut variables = Variables::default();
         for (name, node) in written {
-            let text = self.look(&variables, moment, |scope| {
+            let text = self.look(&variables, moment, warnings, |scope| {
                 expression::interpolate(node, scope).and_then(|node| expression::as_text(&node))
             });
             variables.set(name, text.map_err(|error| failure(&what_was_written(name, node), error))?);
@@ -96,8 +101,14 @@ impl Facts {
     ///
     /// # Errors
     /// A failure with cause [`FailureCause::Expression`].
-    pub(crate) fn inputs(&self, with: &Node, variables: &Variables, moment: &Moment) -> Result<Node, Failure> {
-        self.look(variables, moment, |scope| expression::interpolate(with, scope))
+    pub(crate) fn inputs(
+        &self,
+        with: &Node,
+        variables: &Variables,
+        moment: &Moment,
+        warnings: &mut Vec<String>,
+    ) -> Result<Node, Failure> {
+        self.look(variables, moment, warnings, |scope| expression::interpolate(with, scope))
             .map_err(|error| failure("an input", error))
     }
 
@@ -111,12 +122,28 @@ impl Facts {
         variables: &Variables,
         moment: &Moment,
     ) -> Result<bool, Failure> {
-        self.look(variables, moment, |scope| expression::condition(condition, scope))
+        // A condition may well ask whether there are files, so nobody is warned if there are none.
+        self.look(variables, moment, &mut Vec::new(), |scope| expression::condition(condition, scope))
             .map_err(|error| failure("the condition", error))
     }
 
-    fn look<T>(&self, variables: &Variables, moment: &Moment, see: impl FnOnce(&Scope<'_>) -> T) -> T {
-        let hash = |patterns: &[String]| hash_files(Path::new(&self.workspace), patterns);
+    fn look<T>(
+        &self,
+        variables: &Variables,
+        moment: &Moment,
+        warnings: &mut Vec<String>,
+        see: impl FnOnce(&Scope<'_>) -> T,
+    ) -> T {
+        let warnings = RefCell::new(warnings);
+        let hash = |patterns: &[String]| {
+            let hash = hash_files(Path::new(&self.workspace), patterns)?;
+            let warning =
+                format!("warning: `{}` matched no file, and its value is empty", call_of_hash_files(patterns));
+            if hash.is_empty() && !warnings.borrow().contains(&warning) {
+                warnings.borrow_mut().push(warning);
+            }
+            Ok(hash)
+        };
         see(&Scope {
             git: &self.context.git,
             trigger: &self.context.trigger,
@@ -130,6 +157,11 @@ impl Facts {
             hash_files: &hash,
         })
     }
+}
+
+/// The call as a person wrote it.
+fn call_of_hash_files(patterns: &[String]) -> String {
+    format!("hash_files('{}')", patterns.join("', '"))
 }
 
 /// A variable as the user knows it: by its name, or, if it holds an expression of a script, as that expression.

@@ -131,8 +131,16 @@ impl StepCallContext {
         let moment = self.moment.with_secrets(&secrets);
         let planned = self.planned();
         let written = self.lease.job.env.iter().chain(&planned.env);
-        let variables = self.facts.variables(written, &moment)?;
-        let with = self.facts.inputs(&planned.with, &variables, &moment)?;
+        let mut warnings = Vec::new();
+        let variables = self.facts.variables(written, &moment, &mut warnings);
+        let with = variables.and_then(|variables| {
+            let with = self.facts.inputs(&planned.with, &variables, &moment, &mut warnings)?;
+            Ok((variables, with))
+        });
+        for warning in &warnings {
+            self.log.host_line(warning).await;
+        }
+        let (variables, with) = with?;
         let description = plugin.description();
         let inputs = match description.takes_inputs {
             false => None,
@@ -172,6 +180,7 @@ impl StepCallContext {
             workspace: self.workspace.clone(),
             environment: prepared.environment,
             containers: Arc::clone(&self.tools.containers),
+            responder: None,
             log: Arc::new(self.log.clone()),
             secrets: prepared.secrets,
             masker: Arc::clone(&self.tools.masker),
