@@ -66,11 +66,22 @@ fn read_one(node: &Node, index: usize, reader: &mut Reader) -> Option<Cache> {
     let paths = fields.get("paths").map(|node| list(node, "`paths`", reader));
     Some(Cache {
         id,
-        key: fields.get("key").and_then(|node| reader.template(node, "the key of a cache"))?,
+        key: fields.get("key").and_then(|node| key(node, reader))?,
         restore_keys: restore_keys.flatten(),
         paths: paths.flatten()?,
         span: node.span,
     })
+}
+
+/// The key. One with expressions is looked at when it is known.
+fn key(node: &Node, reader: &mut Reader) -> Option<Node> {
+    let key = reader.template(node, "the key of a cache")?;
+    if key.as_text().is_some_and(|text| text.trim().is_empty()) {
+        let error = Diagnostic::at(node.span, "the key of a cache is empty");
+        reader.error(error.hint("name what the cache depends on, such as `cargo-${{ hash_files('Cargo.lock') }}`"));
+        return None;
+    }
+    Some(key)
 }
 
 /// One text or several, as a list.

@@ -207,6 +207,12 @@ fn read(node: &Node, ids: &mut Ids, reader: &mut Reader) -> Option<Step> {
             let script = reader.text(script, "`run`").map(|_| script.clone());
             let shell = fields.get("shell").and_then(|node| reader.name(node, "the shell"));
             let directory = fields.get("working_directory");
+            for (key, what) in [("run", "`run`"), ("shell", "the shell"), ("working_directory", "`working_directory`")]
+            {
+                if let Some(node) = fields.get(key) {
+                    reader.takes_process(node, what);
+                }
+            }
             let working_directory = directory.and_then(|node| reader.template(node, "`working_directory`"));
             script.and_then(|script| {
                 if script.as_text().is_none_or(|text| text.trim().is_empty()) {

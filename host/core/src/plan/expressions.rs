@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{JobContext, matrix::Cell, secrets};
 use crate::{
     diagnostic::Diagnostic,
-    expression::{self, FUNCTIONS, GIT_FACTS, Part, Reference, Scope, StatusFacts},
+    expression::{self, FUNCTIONS, GIT_FACTS, Part, Reference, References, Scope, StatusFacts},
     yaml::{Content, Node, Span},
 };
 
@@ -110,10 +110,15 @@ impl Known<'_> {
                 errors.push(error.hint("use it in the steps of the stage"));
             }
         }
+        let known_before = errors.len();
         for reference in &references.variables {
             if let Err(error) = self.reference(reference, written, span, roots) {
                 errors.push(error);
             }
+        }
+        if errors.len() == known_before && is_constant(&references) {
+            let value = look(self.context, &Cell::new(), |scope| expression::evaluate(written, span, scope));
+            errors.extend(value.err());
         }
     }
 
@@ -152,6 +157,11 @@ impl Known<'_> {
             ["matrix", name, ..] => self.matrix(name, span),
             ["env", name, ..] => one_of(name, self.env.iter().copied(), "variable in `env`", span),
             ["steps", id, below @ ..] => self.step(id, below, span),
+            // The whole stage would bring the outputs with it.
+            ["stages", name] => {
+                self.refuse_outputs_of_several_jobs(name, span)?;
+                self.stage(name, &[], span)
+            }
             ["stages", name, below @ ..] => self.stage(name, below, span),
             ["secrets", ..] if secrets::whole_secret(written).is_none() => {
                 let error =
@@ -221,29 +231,39 @@ impl Known<'_> {
                     _ => Ok(()),
                 }
             }
-            [field, ..] => one_of(field, ["status", "outputs"], &format!("part of `{shown}`:"), span),
+            [field, ..] => one_of(field, ["status", "result", "outputs"], &format!("part of `{shown}`:"), span),
             [] => Ok(()),
         }
     }
 
     /// Evaluates a text of the plan for one cell.
     pub fn at_planning(context: &JobContext, cell: &Cell, node: &Node) -> Result<String, Diagnostic> {
-        let nothing = serde_json::Map::new();
-        let no_files = |_: &[String]| Err("the files are not there yet".to_owned());
-        let scope = Scope {
-            git: &context.git,
-            trigger: &context.trigger,
-            inputs: &context.inputs,
-            matrix: cell,
-            env: &nothing,
-            steps: &nothing,
-            stages: &nothing,
-            secrets: &nothing,
-            status: StatusFacts::SUCCESS,
-            hash_files: &no_files,
-        };
-        expression::as_text(&expression::interpolate(node, &scope)?)
+        look(context, cell, |scope| expression::as_text(&expression::interpolate(node, scope)?))
     }
+}
+
+/// Shows what is known when planning.
+fn look<T>(context: &JobContext, cell: &Cell, see: impl FnOnce(&Scope<'_>) -> T) -> T {
+    let nothing = serde_json::Map::new();
+    let no_files = |_: &[String]| Err("the files are not there yet".to_owned());
+    see(&Scope {
+        git: &context.git,
+        trigger: &context.trigger,
+        inputs: &context.inputs,
+        matrix: cell,
+        env: &nothing,
+        steps: &nothing,
+        stages: &nothing,
+        secrets: &nothing,
+        status: StatusFacts::SUCCESS,
+        hash_files: &no_files,
+    })
+}
+
+/// Has it the same value wherever it stands? Then it is known already whether it has one.
+fn is_constant(references: &References) -> bool {
+    let names_nothing = references.variables.iter().all(|it| expression::is_type_name(&it.path[0]));
+    names_nothing && !references.asks_for_status() && !references.functions.contains("hash_files")
 }
 
 fn check_step(shown: &str, outputs: Option<&BTreeSet<String>>, below: &[&str], span: Span) -> Result<(), Diagnostic> {
