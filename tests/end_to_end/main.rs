@@ -3,7 +3,7 @@
 //! `cases` runs every folder of `tests/cases`, `examples` every pipeline of `examples`; `c_project` is one of them from
 //! its checkout to an image in a registry; `crash` kills things; `compiling` is about plugins that are large or hostile;
 //! `http` about what plugins reach over the network; `private` about rights on
-//! files; `services` looks for what containers leave; `tidy` holds the rules of the house.
+//! files; `services` looks for what containers leave, `terminal` for what people are shown; `tidy` holds the rules of the house.
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
 
@@ -17,7 +17,6 @@ mod docker_build;
 mod examples;
 mod http;
 mod docker_proxy;
-mod embedded_registry;
 mod inspect;
 mod oxide;
 mod private;
@@ -25,5 +24,4 @@ mod registry;
 mod services;
 mod tidy;
 mod web_server;
-mod signatures;
 mod terminal;
