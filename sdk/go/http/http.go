@@ -1,5 +1,5 @@
 // Package http sends requests to hosts that the pipeline grants. The world needs `import wasi:http/outgoing-handler@0.2.6;`, and
-// wit/deps/ the WIT packages of WASI.
+// wit/deps/ the files of oxide-sdk/wasi/.
 //
 //	client := http.Client()
 //	answer, err := client.Get("https://api.example/releases")

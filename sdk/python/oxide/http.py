@@ -1,6 +1,6 @@
 """Requests to hosts that the pipeline grants.
 
-The world needs ``import wasi:http/outgoing-handler@0.2.6;``, and ``wit/deps/`` the WIT packages of WASI.
+The world needs ``import wasi:http/outgoing-handler@0.2.6;``, and ``wit/deps/`` the files of ``oxide-sdk/wasi/``.
 
 The host connects, speaks TLS, and puts the value of a secret where its placeholder stands. Redirects are answers.
 """
