@@ -19,10 +19,17 @@ const ESBUILD: &str = "esbuild";
 const TYPESCRIPT: &str = "typescript";
 const QUICKJS: &str = "componentize-qjs";
 const STARLINGMONKEY: &str = "@bytecodealliance/componentize-js";
+/// It imports this package, does not bring it, and cannot use a newer one.
+const STARLINGMONKEY_SHIM: &str = "@bytecodealliance/preview2-shim";
 
 /// The versions that are known to work, as npm writes them.
-const KNOWN_TO_WORK: [(&str, &str); 4] =
-    [(ESBUILD, "0.28.2"), (TYPESCRIPT, "5.9.3"), (QUICKJS, "0.4.5"), (STARLINGMONKEY, "0.23.0")];
+const KNOWN_TO_WORK: [(&str, &str); 5] = [
+    (ESBUILD, "0.28.2"),
+    (TYPESCRIPT, "5.9.3"),
+    (QUICKJS, "0.4.5"),
+    (STARLINGMONKEY, "0.23.0"),
+    (STARLINGMONKEY_SHIM, "0.25.0"),
+];
 
 /// Calls `componentize-js`, which has no program of its own. Without `disableFeatures` every plugin would import
 /// `wasi:http`.
@@ -44,12 +51,15 @@ pub(super) fn build(project: &Project, wit: &DocumentedWit) -> Result<Vec<u8>, L
     })?;
     node.at_least((18, 0), &["--version"], "install Node.js 20 or newer from https://nodejs.org")?;
     let has_types = project.is_typescript() && project.directory.join("tsconfig.json").is_file();
-    let engine = match project.engine {
-        Engine::QuickJs => QUICKJS,
-        Engine::StarlingMonkey => STARLINGMONKEY,
-    };
-    let packages: &[&str] = if has_types { &[ESBUILD, engine, TYPESCRIPT] } else { &[ESBUILD, engine] };
-    install(project, packages)?;
+    let mut packages = vec![ESBUILD];
+    match project.engine {
+        Engine::QuickJs => packages.push(QUICKJS),
+        Engine::StarlingMonkey => packages.extend([STARLINGMONKEY, STARLINGMONKEY_SHIM]),
+    }
+    if has_types {
+        packages.push(TYPESCRIPT);
+    }
+    install(project, &packages)?;
 
     let out = project.intermediate();
     write_if_changed(&out.join("README"), b"Made by `oxide plugin build`.\n")?;
