@@ -23,7 +23,7 @@ mod ty;
 mod value;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{MappingError, MappingErrors};
 pub use names::snake_case;

@@ -1,6 +1,6 @@
 //! The mapping on examples. Random types and values are in `random`.
 
-mod random;
+pub(crate) mod random;
 
 use serde_json::{Value as Json, json};
 

@@ -17,7 +17,7 @@ fn names() -> impl Strategy<Value = Vec<String>> {
     proptest::collection::btree_set(name(), 1..5).prop_map(|names| names.into_iter().collect())
 }
 
-fn any_type() -> impl Strategy<Value = Type> {
+pub(crate) fn any_type() -> impl Strategy<Value = Type> {
     let leaf = prop_oneof![
         Just(Type::Bool),
         Just(Type::S8),
@@ -54,7 +54,7 @@ fn any_type() -> impl Strategy<Value = Type> {
     })
 }
 
-fn any_value(ty: &Type) -> BoxedStrategy<Value> {
+pub(crate) fn any_value(ty: &Type) -> BoxedStrategy<Value> {
     match ty {
         Type::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
         Type::S8 => any::<i8>().prop_map(Value::S8).boxed(),

@@ -1,4 +1,6 @@
-//! What the host knows of a plugin without running it.
+//! What the host knows of a plugin without running it, and what changed between two versions of it.
+
+pub mod compatibility;
 
 use std::{collections::BTreeSet, fmt};
 
