@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::tools::{Outcome, say, succeed};
+use crate::tools::{Outcome, ending_with_us, say, succeed};
 
 /// The image that most tests use; nothing can be pulled while testing.
 const IMAGE: &str = "oxide-test/busybox:1";
@@ -42,7 +42,8 @@ impl Dockerd {
         fs::create_dir_all(&folder).map_err(|error| format!("could not make {}: {error}", folder.display()))?;
         say("starting a Docker engine for the tests");
         let log = fs::File::create(folder.join("log")).map_err(|error| format!("could not write its log: {error}"))?;
-        let process = Command::new("dockerd")
+        // SIGTERM lets it stop its containers and what else it has started.
+        let process = ending_with_us("TERM", "dockerd")
             .arg("--data-root")
             .arg(folder.join("data"))
             .arg("--exec-root")

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::tools::{Outcome, say};
+use crate::tools::{Outcome, ending_with_us, say};
 
 /// The account that the tests push with: long enough to be secrets. The password brings out every sign of base64.
 pub const USERNAME: &str = "lovelace";
@@ -42,7 +42,7 @@ impl Registry {
         fs::write(folder.join("users"), users).map_err(failed)?;
         fs::write(folder.join("settings.yml"), settings).map_err(failed)?;
         let log = fs::File::create(folder.join("log")).map_err(failed)?;
-        let process = Command::new("docker-registry")
+        let process = ending_with_us("KILL", "docker-registry")
             .arg("serve")
             .arg(folder.join("settings.yml"))
             .stdout(Stdio::null())

