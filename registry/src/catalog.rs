@@ -1,7 +1,8 @@
 //! Finds plugins: by reference when a run is planned, by pin when a step runs.
 //!
 //! A file is read and hashed at both times, so that a step runs what was planned or fails; built-in plugins are trusted
-//! as part of the program.
+//! as part of the program. A plugin of a registry is found by way of `oxide.lock` in the store of this machine: nobody here
+//! talks to a registry.
 
 use std::{
     borrow::Cow,
@@ -15,7 +16,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     built_in::{BUILT_IN, BuiltIn},
+    lock::{self, Lock, LockRefusal, LockedPlugin, file::LockFileError},
+    oci::{Digest as OciDigest, OciReference},
     reference::{Reference, ReferenceError},
+    store::{PluginStore, StoreError},
 };
 
 /// The largest plugin file, in bytes: 64 MiB.
@@ -25,6 +29,8 @@ pub const PLUGIN_BYTES_MAX: u64 = 64 << 20;
 #[derive(Clone, Debug)]
 pub struct Catalog {
     project: PathBuf,
+    store: Option<PluginStore>,
+    strict: bool,
 }
 
 /// A plugin that was found.
@@ -38,6 +44,8 @@ pub struct ResolvedPlugin {
     pub bytes: Cow<'static, [u8]>,
     /// It is part of the program, and so needs no grants.
     pub built_in: bool,
+    /// What `oxide.lock` says of it, if it is in a registry.
+    pub locked: Option<LockedPlugin>,
 }
 
 impl ResolvedPlugin {
@@ -71,17 +79,23 @@ pub enum ResolveError {
         /// The built-in plugin.
         suggestion: String,
     },
-    /// It is in a registry.
-    #[error(
-        "`{reference}` is in a registry, and this version of oxide cannot pull from registries yet: put the component \
-         into the project and write its path, such as `./plugins/{name}.wasm`"
-    )]
-    Registry {
-        /// As it was written.
-        reference: String,
-        /// The last part of its name.
-        name: String,
+    /// `oxide.lock` cannot be used.
+    #[error(transparent)]
+    LockFile(#[from] LockFileError),
+    /// `oxide.lock` does not let it be used.
+    #[error(transparent)]
+    Lock(#[from] LockRefusal),
+    /// It is in a registry, and not as it should be on this machine.
+    #[error("{cause}: `oxide plugin pull {by_digest}` fetches it{}", if matches!(**cause, StoreError::Changed { .. }) { " again" } else { "" })]
+    Stored {
+        /// It by the digest of its manifest.
+        by_digest: OciReference,
+        /// What is wrong.
+        cause: Box<StoreError>,
     },
+    /// It is in a registry, and nobody said where this machine keeps such plugins.
+    #[error("`{0}` is in a registry: `oxide plugin pull {0} -o plugin.wasm` fetches it as a file")]
+    NoStore(OciReference),
     /// There is neither a file nor a folder.
     #[error("`{reference}` is not there: no file or folder {}", path.display())]
     Missing {
@@ -144,7 +158,33 @@ pub enum FetchError {
 impl Catalog {
     /// The catalog of the project in this folder, to which paths behind `uses:` are relative.
     pub fn new(project: impl Into<PathBuf>) -> Catalog {
-        Catalog { project: project.into() }
+        Catalog { project: project.into(), store: None, strict: false }
+    }
+
+    /// The same with the store that plugins of registries are taken from.
+    pub fn with_store(self, store: PluginStore) -> Catalog {
+        Catalog { store: Some(store), ..self }
+    }
+
+    /// The same, and a reference must stand in `oxide.lock` exactly as it is written.
+    pub fn strictly_locked(self, strict: bool) -> Catalog {
+        Catalog { strict, ..self }
+    }
+
+    /// The lock of the project.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn lock(&self) -> Result<Lock, LockFileError> {
+        lock::file::read(&self.project)
+    }
+
+    /// What the lock says of a reference.
+    ///
+    /// # Errors
+    /// If the lock cannot be used, or does not have it.
+    pub fn locked(&self, reference: &OciReference) -> Result<LockedPlugin, ResolveError> {
+        Ok(self.lock()?.find(reference, self.strict)?.clone())
     }
 
     /// The plugins that are part of the program, sorted by name.
@@ -164,23 +204,41 @@ impl Catalog {
     pub fn resolve(&self, reference: &str) -> Result<ResolvedPlugin, ResolveError> {
         let reference = reference.trim();
         let parsed = Reference::parse(reference).map_err(|error| foreign(&error).unwrap_or(error.into()))?;
-        let (digest, bytes, built_in) = match parsed {
+        let found = |digest: String, bytes| ResolvedPlugin {
+            reference: reference.to_owned(),
+            digest,
+            bytes,
+            built_in: false,
+            locked: None,
+        };
+        match parsed {
             Reference::BuiltIn { name, major } => {
                 let plugin = find_built_in(reference, &name, major)?;
-                (plugin.digest.to_owned(), Cow::Borrowed(plugin.bytes), true)
+                let found = found(plugin.digest.to_owned(), Cow::Borrowed(plugin.bytes));
+                Ok(ResolvedPlugin { built_in: true, ..found })
             }
             Reference::File(path) => {
                 let bytes = read_component(&self.component_path(reference, &path)?)?;
-                (digest_of(&bytes), Cow::Owned(bytes), false)
+                Ok(found(digest_of(&bytes), Cow::Owned(bytes)))
             }
-            Reference::Oci(text) => {
-                let path = text.split('@').next().unwrap_or(&text);
-                let last = path.rsplit('/').next().unwrap_or(path);
-                let name = last.split(':').next().unwrap_or(last).to_owned();
-                return Err(ResolveError::Registry { reference: text.clone(), name });
+            Reference::Oci(oci) => {
+                let locked = self.locked(&oci)?;
+                let bytes = self.stored(&locked.component, &oci, &locked.by_digest())?;
+                let found = found(locked.component.to_string(), Cow::Owned(bytes));
+                Ok(ResolvedPlugin { locked: Some(locked), ..found })
             }
-        };
-        Ok(ResolvedPlugin { reference: reference.to_owned(), digest, bytes, built_in })
+        }
+    }
+
+    fn stored(
+        &self,
+        component: &OciDigest,
+        reference: &OciReference,
+        by_digest: &OciReference,
+    ) -> Result<Vec<u8>, ResolveError> {
+        let store = self.store.as_ref().ok_or_else(|| ResolveError::NoStore(reference.clone()))?;
+        let loaded = store.load(component, PLUGIN_BYTES_MAX);
+        loaded.map_err(|cause| ResolveError::Stored { by_digest: by_digest.clone(), cause: Box::new(cause) })
     }
 
     /// The bytes of a pinned plugin.
@@ -190,6 +248,12 @@ impl Catalog {
     pub fn fetch(&self, pin: &PluginPin) -> Result<Cow<'static, [u8]>, FetchError> {
         if let Some(plugin) = BUILT_IN.iter().find(|plugin| plugin.digest == pin.digest) {
             return Ok(Cow::Borrowed(plugin.bytes));
+        }
+        if let (Ok(Reference::Oci(reference)), Ok(component)) = (Reference::parse(&pin.reference), pin.digest.parse()) {
+            // What was planned is run, even if the lock has changed since.
+            let locked = self.locked(&reference).ok().filter(|locked| locked.component == component);
+            let by_digest = locked.map_or_else(|| reference.clone(), |locked| locked.by_digest());
+            return Ok(Cow::Owned(self.stored(&component, &reference, &by_digest)?));
         }
         let found = self.resolve(&pin.reference)?;
         if found.digest != pin.digest {

@@ -1,5 +1,7 @@
 //! Reads what stands behind `uses:`. Looks at the text only: the catalog looks at the disk.
 
+use crate::oci::{OciReference, OciReferenceError};
+
 /// What a `uses:` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
@@ -12,8 +14,8 @@ pub enum Reference {
     },
     /// A path that begins with `./` or `../`, relative to the project.
     File(String),
-    /// A repository in a registry, such as `ghcr.io/acme/lint:1.4`.
-    Oci(String),
+    /// A plugin in a registry, such as `ghcr.io/acme/lint:1.4`.
+    Oci(OciReference),
 }
 
 /// Why a text names no plugin.
@@ -35,9 +37,13 @@ pub enum ReferenceError {
         /// The same with a number.
         suggestion: String,
     },
+    /// It begins with a registry, and the rest names nothing there.
+    #[error(transparent)]
+    Oci(#[from] OciReferenceError),
     /// Nothing that we know.
     #[error(
-        "`{0}` is not the name of a plugin: write `oxide/NAME@MAJOR` for a built-in one, or a path such as `./{0}`"
+        "`{0}` is not the name of a plugin: write `oxide/NAME@MAJOR` for a built-in one, a path such as `./{0}`, or one in \
+         a registry such as `ghcr.io/acme/lint:1.4`"
     )]
     Unknown(String),
 }
@@ -64,7 +70,7 @@ impl Reference {
         // A registry's name has a dot or a port, or is this machine.
         let (registry, path) = text.split_once('/').unwrap_or(("", text));
         if (registry.contains(['.', ':']) || registry == "localhost") && !path.is_empty() {
-            return Ok(Reference::Oci(text.to_owned()));
+            return Ok(Reference::Oci(OciReference::parse(text)?));
         }
         Err(ReferenceError::Unknown(text.to_owned()))
     }
@@ -100,8 +106,9 @@ mod tests {
         for path in ["./lint", "../lint.wasm", ".", "./a b/c.wasm"] {
             assert_eq!(Reference::parse(path), Ok(Reference::File(path.to_owned())));
         }
-        for oci in ["ghcr.io/acme/lint:1.4", "localhost/x", "localhost:5000/x@sha256:ab", "127.0.0.1:5000/x"] {
-            assert_eq!(Reference::parse(oci), Ok(Reference::Oci(oci.to_owned())));
+        let digest = format!("localhost:5000/x@sha256:{}", "0".repeat(64));
+        for oci in ["ghcr.io/acme/lint:1.4", "localhost/x:1", &digest, "127.0.0.1:5000/x:latest"] {
+            assert_eq!(Reference::parse(oci), Ok(Reference::Oci(oci.parse().unwrap())));
         }
     }
 
@@ -114,5 +121,7 @@ mod tests {
         assert!(told("oxide/run@latest").contains("such as `oxide/run@1`"));
         assert!(told("lint").contains("a path such as `./lint`"));
         assert!(told("acme/lint@1").contains("is not the name of a plugin"));
+        assert!(told("ghcr.io/acme/lint").contains("such as `ghcr.io/acme/lint:1.4`"));
+        assert!(told("ghcr.io/../lint:1").contains("`../lint` is not the name of a repository"));
     }
 }

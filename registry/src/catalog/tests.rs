@@ -55,11 +55,70 @@ fn an_unknown_built_in_names_the_nearest_and_all() {
     assert!(!told("oxide/send-rocket@1").contains("did you mean"));
 }
 
+/// A project with one plugin of a registry in its lock, and the store that has it.
+fn with_locked(component: &[u8]) -> (tempfile::TempDir, Catalog, LockedPlugin, PluginStore) {
+    let (folder, catalog) = project();
+    let store = PluginStore::new(folder.path().join("store"));
+    let locked = LockedPlugin {
+        reference: "ghcr.io/acme/lint:1.4".parse().unwrap(),
+        manifest: OciDigest::of(b"manifest"),
+        component: store.put(component).unwrap(),
+        package: None,
+        contract: None,
+        grants: Default::default(),
+        signers: Default::default(),
+    };
+    let mut lock = Lock::default();
+    lock.insert(locked.clone());
+    lock::file::write(folder.path(), &lock).unwrap();
+    (folder, catalog.with_store(store.clone()), locked, store)
+}
+
 #[test]
-fn a_registry_reference_says_that_it_cannot_be_pulled_yet() {
-    let (_folder, catalog) = project();
-    let told = catalog.resolve("ghcr.io/acme/lint:1.4@sha256:00").err().unwrap().to_string();
-    assert!(told.contains("cannot pull from registries yet") && told.contains("`./plugins/lint.wasm`"), "{told}");
+fn a_plugin_of_a_registry_is_the_one_that_the_lock_has() {
+    let (_folder, catalog, locked, _store) = with_locked(b"component");
+    let found = catalog.resolve("ghcr.io/acme/lint:1.4").unwrap();
+    assert_eq!((found.bytes.as_ref(), found.locked.as_ref()), (&b"component"[..], Some(&locked)));
+    assert_eq!(catalog.fetch(&found.pin()).unwrap(), found.bytes);
+    let told = catalog.resolve("ghcr.io/acme/lint:1.5").err().unwrap().to_string();
+    assert!(told.contains("oxide.lock does not have it: `oxide plugin add ghcr.io/acme/lint:1.5`"), "{told}");
+    let by_digest = locked.by_digest().to_string();
+    assert!(catalog.resolve(&by_digest).is_ok());
+    let strict = catalog.strictly_locked(true);
+    assert!(matches!(strict.resolve(&by_digest), Err(ResolveError::Lock(LockRefusal::Missing(_)))));
+}
+
+#[test]
+fn a_stored_plugin_that_changed_or_is_gone_says_how_to_get_it_again() {
+    let (_folder, catalog, locked, store) = with_locked(b"component");
+    let pin = catalog.resolve("ghcr.io/acme/lint:1.4").unwrap().pin();
+    std::fs::write(store.path(&locked.component), "componenT").unwrap();
+    let hint = format!("`oxide plugin pull ghcr.io/acme/lint@{}` fetches it", locked.manifest);
+    for told in [
+        catalog.resolve("ghcr.io/acme/lint:1.4").err().unwrap().to_string(),
+        catalog.fetch(&pin).unwrap_err().to_string(),
+    ] {
+        assert!(told.contains("has changed on the disk (expected sha256:"), "{told}");
+        assert!(told.contains(&format!("{hint} again")), "{told}");
+    }
+    std::fs::remove_file(store.path(&locked.component)).unwrap();
+    let told = catalog.fetch(&pin).unwrap_err().to_string();
+    assert!(told.contains("is not on this machine") && told.ends_with(&hint), "{told}");
+}
+
+#[test]
+fn a_run_that_was_planned_goes_on_when_the_lock_has_changed() {
+    let (folder, catalog, _locked, _store) = with_locked(b"component");
+    let pin = catalog.resolve("ghcr.io/acme/lint:1.4").unwrap().pin();
+    lock::file::write(folder.path(), &Lock::default()).unwrap();
+    assert_eq!(catalog.fetch(&pin).unwrap().as_ref(), b"component");
+}
+
+#[test]
+fn without_a_store_a_plugin_of_a_registry_says_how_to_get_it_as_a_file() {
+    let (folder, _catalog, ..) = with_locked(b"component");
+    let told = Catalog::new(folder.path()).resolve("ghcr.io/acme/lint:1.4").err().unwrap().to_string();
+    assert!(told.contains("`oxide plugin pull ghcr.io/acme/lint:1.4 -o plugin.wasm`"), "{told}");
 }
 
 #[test]

@@ -35,7 +35,10 @@ const TOKEN_BYTES_MAX: u64 = 1 << 20;
 /// More than any chain of redirects of a registry.
 const REDIRECTS_MAX: usize = 5;
 
-/// How registries are reached.
+/// The environment variable that names registries without encryption, separated by commas.
+const INSECURE_REGISTRIES: &str = "OXIDE_INSECURE_REGISTRIES";
+
+/// How registries are reached. The default has Docker's accounts and what the environment says.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// Hosts, with port if they have one, that are reached over http without encryption, besides this machine.
@@ -49,11 +52,16 @@ pub struct ClientSettings {
 impl Default for ClientSettings {
     fn default() -> Self {
         ClientSettings {
-            insecure_hosts: Vec::new(),
+            insecure_hosts: insecure_hosts(std::env::var(INSECURE_REGISTRIES).ok().as_deref()),
             accounts: credentials::docker_settings(),
             first_wait: Duration::from_millis(500),
         }
     }
+}
+
+fn insecure_hosts(list: Option<&str>) -> Vec<String> {
+    let hosts = list.unwrap_or_default().split(',').map(str::trim);
+    hosts.filter(|host| !host.is_empty()).map(str::to_owned).collect()
 }
 
 /// What a request wants to do with a repository.
@@ -484,6 +492,12 @@ mod tests {
             let repository = Repository::parse(repository).unwrap();
             assert_eq!(connections.url(&repository, "x").unwrap().as_str(), url);
         }
+    }
+
+    #[test]
+    fn the_environment_names_hosts_separated_by_commas() {
+        assert_eq!(insecure_hosts(Some(" a:5000, ,b ")), ["a:5000", "b"]);
+        assert_eq!(insecure_hosts(None), Vec::<String>::new());
     }
 
     #[test]

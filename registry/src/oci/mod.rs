@@ -1,7 +1,7 @@
 //! The client for OCI registries: names, accounts, requests, and how a plugin lies in a registry.
 //!
-//! [`Client`] speaks the distribution protocol and knows nothing of plugins. The other modules say what a plugin looks like
-//! there, and move one.
+//! [`Client`] speaks the distribution protocol and knows nothing of plugins; [`layout`] says what a plugin looks like there, and
+//! [`publication`] moves one.
 
 mod auth;
 mod blob;
@@ -10,6 +10,8 @@ mod connection;
 mod credentials;
 mod digest;
 mod error;
+pub mod layout;
+pub mod publication;
 mod reference;
 
 pub use blob::BlobReader;
@@ -18,4 +20,5 @@ pub use connection::ClientSettings;
 pub use credentials::CredentialsError;
 pub use digest::{Digest, DigestError};
 pub use error::OciError;
+pub use publication::{MoveError, Publication, Pushed};
 pub use reference::{OciReference, OciReferenceError, REFERENCE_BYTES_MAX, Repository};
