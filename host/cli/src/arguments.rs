@@ -41,6 +41,8 @@ pub enum Command {
     Artifacts(command::artifacts::Arguments),
     /// Look at plugins.
     Plugin(command::plugin::Arguments),
+    /// Serve a small registry for plugins, and look after it.
+    Registry(command::registry::Arguments),
     /// Compile one component into the compile cache; `oxide` starts itself with it.
     #[command(hide = true)]
     CompilePlugin(command::compile_plugin::Arguments),

@@ -7,6 +7,7 @@ pub mod init;
 pub mod logs;
 pub mod plan;
 pub mod plugin;
+pub mod registry;
 pub mod run;
 pub mod runs;
 pub mod validate;
@@ -31,6 +32,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Cache(arguments) => cache::run(&arguments, data_dir, blobs),
         Command::Artifacts(arguments) => artifacts::run(&arguments, data_dir, blobs),
         Command::Plugin(arguments) => plugin::run(&arguments),
+        Command::Registry(arguments) => registry::run(&arguments, data_dir, blobs),
         Command::CompilePlugin(arguments) => compile_plugin::run(&arguments),
     }
 }
