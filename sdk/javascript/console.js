@@ -13,7 +13,7 @@ export function startConsole() {
 
 function printer(level) {
   return (...values) => {
-    const text = values.map(shown).join(" ");
+    const text = values.map(shown).join(" ").toWellFormed();
     if (early) early.push([level, text]);
     else write(level, text);
   };

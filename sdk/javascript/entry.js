@@ -55,6 +55,9 @@ function checked(value) {
     if (typeof field !== type || field === null) {
       throw other(`\`run\` returned an object whose \`${name}\` is ${shown(field)}: it must be of the type \`${type}\``);
     }
+    if (type === "string" && !field.isWellFormed()) {
+      throw other(`\`run\` returned an object whose \`${name}\` is not UTF-8: it holds half of a surrogate pair`);
+    }
     if (cases && !cases.includes(field)) {
       throw other(`\`run\` returned an object whose \`${name}\` is ${shown(field)}: it must be one of ${list(cases)}`);
     }
@@ -72,14 +75,18 @@ function list(words) {
 
 /** What the host takes for the variant `failure` of the contract. */
 function failure(thrown) {
-  if (thrown instanceof StepFailure) return thrown.payload;
+  if (thrown instanceof StepFailure) return repaired(thrown.payload);
   if (["exit-code", "invalid-input", "other"].includes(thrown?.tag)) return thrown;
   if (!(thrown instanceof Error)) return other(String(thrown));
   const heading = thrown.name === "Error" || thrown instanceof HostError ? thrown.message : String(thrown);
-  write("error", `${heading}\n${thrown.stack ?? ""}`.trimEnd());
+  write("error", `${heading}\n${thrown.stack ?? ""}`.trimEnd().toWellFormed());
   return other(heading);
 }
 
 function other(text) {
-  return { tag: "other", val: text };
+  return { tag: "other", val: text.toWellFormed() };
+}
+
+function repaired({ tag, val }) {
+  return { tag, val: typeof val === "string" ? val.toWellFormed() : val };
 }

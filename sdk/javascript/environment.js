@@ -3,9 +3,10 @@
 // The world needs `import oxide:ci/environment@0.1.0;`, and the step `grants: { environment: true }`.
 
 import { current } from "oxide:ci/environment@0.1.0";
+import { write } from "oxide:ci/log@0.1.0";
 import { StepFailure } from "./failure.js";
 import { host, release } from "./host.js";
-import { decode, encode } from "./text.js";
+import { decode, encode, joined } from "./text.js";
 
 /**
  * @typedef {object} RunOptions
@@ -75,7 +76,10 @@ export function runForBytes(argv, options = {}) {
     };
     const { tag, val } = host(() => process.wait());
     const exitCode = tag === "code" ? val : 128 + val;
-    if (check && exitCode !== 0) throw new StepFailure("exit-code", exitCode);
+    if (check && exitCode !== 0) {
+      write("error", `\`${argv[0]}\` ended with exit code ${exitCode}`);
+      throw new StepFailure("exit-code", exitCode);
+    }
     return tag === "code" ? { exitCode, ...result } : { exitCode, signal: val, ...result };
   } finally {
     release(process);
@@ -134,11 +138,5 @@ function readAll(read) {
     pieces.push(piece);
     length += piece.length;
   }
-  const all = new Uint8Array(length);
-  let place = 0;
-  for (const piece of pieces) {
-    all.set(piece, place);
-    place += piece.length;
-  }
-  return all;
+  return joined(pieces, length);
 }

@@ -8,7 +8,7 @@ import { wide } from "./host.js";
  * @param {string} text
  */
 export function debug(text) {
-  write("debug", String(text));
+  write("debug", String(text).toWellFormed());
 }
 
 /**
@@ -16,7 +16,7 @@ export function debug(text) {
  * @param {string} text
  */
 export function info(text) {
-  write("info", String(text));
+  write("info", String(text).toWellFormed());
 }
 
 /**
@@ -24,7 +24,7 @@ export function info(text) {
  * @param {string} text
  */
 export function warning(text) {
-  write("warning", String(text));
+  write("warning", String(text).toWellFormed());
 }
 
 /**
@@ -32,7 +32,7 @@ export function warning(text) {
  * @param {string} text
  */
 export function error(text) {
-  write("error", String(text));
+  write("error", String(text).toWellFormed());
 }
 
 /**
@@ -43,7 +43,7 @@ export function error(text) {
  * @returns {T} What the body returns.
  */
 export function group(title, body) {
-  startGroup(String(title));
+  startGroup(String(title).toWellFormed());
   let result;
   try {
     result = body();

@@ -10,3 +10,10 @@ export function encode(text: string): Uint8Array;
  * @returns {string}
  */
 export function decode(bytes: Uint8Array): string;
+/**
+ * All bytes of some pieces. For the other files of the SDK.
+ * @param {Uint8Array[]} pieces
+ * @param {number} length How many bytes they have together.
+ * @returns {Uint8Array}
+ */
+export function joined(pieces: Uint8Array[], length: number): Uint8Array;

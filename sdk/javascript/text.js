@@ -32,6 +32,22 @@ export function decode(bytes) {
   return parts.join("");
 }
 
+/**
+ * All bytes of some pieces. For the other files of the SDK.
+ * @param {Uint8Array[]} pieces
+ * @param {number} length How many bytes they have together.
+ * @returns {Uint8Array}
+ */
+export function joined(pieces, length) {
+  const all = new Uint8Array(length);
+  let place = 0;
+  for (const piece of pieces) {
+    all.set(piece, place);
+    place += piece.length;
+  }
+  return all;
+}
+
 /** The last place up to `end` where no character is cut in two. */
 function characterStart(bytes, start, end) {
   if (end >= bytes.length) return bytes.length;

@@ -3,25 +3,18 @@
  * @returns {Directory}
  */
 export function workspaceRoot(): Directory;
-/**
- * @typedef {object} Entry
- * @property {string} path The path, relative to the directory that was asked.
- * @property {"file" | "directory" | "symbolic-link" | "other"} kind What it is.
- * @property {number} size The size in bytes; zero for what is not a file.
- * @property {boolean} executable May it be executed by its owner?
- */
 /** A directory of the workspace and everything below it. No path leads out of it. */
 export class Directory {
     /** @param {any} handle The resource of the contract. */
     constructor(handle: any);
     /**
-     * Reads a whole file as text, at most 16 MiB.
+     * Reads a whole file as text. What is no UTF-8 in it becomes U+FFFD.
      * @param {string} path
      * @returns {string}
      */
     read(path: string): string;
     /**
-     * Reads a whole file, at most 16 MiB.
+     * Reads a whole file.
      * @param {string} path
      * @returns {Uint8Array}
      */
@@ -86,6 +79,8 @@ export class Directory {
      * @returns {Directory}
      */
     open(path: string): Directory;
+    /** Gives the directory back. A step may hold some thousand handles; the engine gives them back late or never. */
+    close(): void;
     /**
      * Opens a directory below this one, which may not be written through the answer.
      * @param {string} path

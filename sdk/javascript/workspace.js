@@ -4,8 +4,8 @@
 
 import { root } from "oxide:ci/workspace@0.1.0";
 import { HostError } from "./failure.js";
-import { host, wide } from "./host.js";
-import { decode, encode } from "./text.js";
+import { host, release, wide } from "./host.js";
+import { decode, encode, joined } from "./text.js";
 
 /**
  * @typedef {object} Entry
@@ -14,6 +14,9 @@ import { decode, encode } from "./text.js";
  * @property {number} size The size in bytes; zero for what is not a file.
  * @property {boolean} executable May it be executed by its owner?
  */
+
+/** So many bytes go to the host, or come from it, in one call; more than 16 MiB it refuses. */
+const CALL_BYTES = 8 << 20;
 
 /** A directory of the workspace and everything below it. No path leads out of it. */
 export class Directory {
@@ -25,7 +28,7 @@ export class Directory {
   }
 
   /**
-   * Reads a whole file as text, at most 16 MiB.
+   * Reads a whole file as text. What is no UTF-8 in it becomes U+FFFD.
    * @param {string} path
    * @returns {string}
    */
@@ -34,12 +37,28 @@ export class Directory {
   }
 
   /**
-   * Reads a whole file, at most 16 MiB.
+   * Reads a whole file.
    * @param {string} path
    * @returns {Uint8Array}
    */
   readBytes(path) {
-    return bytes(host(() => this.#handle.read(path)));
+    try {
+      return bytes(host(() => this.#handle.read(path)));
+    } catch (error) {
+      if (error instanceof HostError && error.code === "limit") return this.#readInParts(path);
+      throw error;
+    }
+  }
+
+  #readInParts(path) {
+    const parts = [];
+    let length = 0;
+    for (;;) {
+      const part = this.readRange(path, length, CALL_BYTES);
+      parts.push(part);
+      length += part.length;
+      if (part.length < CALL_BYTES) return joined(parts, length);
+    }
   }
 
   /**
@@ -59,7 +78,9 @@ export class Directory {
    * @param {string | Uint8Array} contents
    */
   write(path, contents) {
-    host(() => this.#handle.write(path, toBytes(contents)));
+    const all = toBytes(contents);
+    host(() => this.#handle.write(path, all.subarray(0, CALL_BYTES)));
+    this.#append(path, all, CALL_BYTES);
   }
 
   /**
@@ -68,7 +89,15 @@ export class Directory {
    * @param {string | Uint8Array} contents
    */
   append(path, contents) {
-    host(() => this.#handle.append(path, toBytes(contents)));
+    const all = toBytes(contents);
+    host(() => this.#handle.append(path, all.subarray(0, CALL_BYTES)));
+    this.#append(path, all, CALL_BYTES);
+  }
+
+  #append(path, all, from) {
+    for (let place = from; place < all.length; place += CALL_BYTES) {
+      host(() => this.#handle.append(path, all.subarray(place, place + CALL_BYTES)));
+    }
   }
 
   /**
@@ -136,6 +165,11 @@ export class Directory {
    */
   open(path) {
     return new Directory(host(() => this.#handle.open(path)));
+  }
+
+  /** Gives the directory back. A step may hold some thousand handles; the engine gives them back late or never. */
+  close() {
+    release(this.#handle);
   }
 
   /**
