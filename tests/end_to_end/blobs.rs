@@ -104,6 +104,42 @@ fn people_list_get_and_clear_what_runs_have_kept_in_a_bucket() {
 }
 
 #[test]
+fn a_damaged_cache_is_made_anew_by_the_run_that_finds_it_damaged() {
+    let project = project();
+    project.oxide(&["run"]).expect(0);
+    project.shell("find ../data/blobs/blobs -type f | while read -r chunk; do printf damaged > $chunk; done");
+    let damaged = project.oxide(&["run", ".", "--verbose"]).expect(0).stdout;
+    for told in ["warning: the cache was damaged", "was removed", "no entry for", "saved `k-"] {
+        assert!(damaged.contains(told), "{told}: {damaged}");
+    }
+    let next = project.oxide(&["run", ".", "--verbose"]).expect(0).stdout;
+    assert!(next.contains("restored `k-") && !next.contains("damaged"), "{next}");
+}
+
+#[test]
+fn what_is_in_the_way_of_an_artifact_is_no_mistake_of_the_command_line() {
+    let project = project();
+    project.oxide(&["run"]).expect(0);
+    fs::write(project.path("file"), "").unwrap();
+    fs::create_dir_all(project.path("taken/dist/app")).unwrap();
+    let get = |more: &[&str]| project.oxide(&[&["artifacts", "get"], more].concat());
+    assert!(get(&["app", "--to", "file"]).expect(4).stderr.contains("could not make the directory"), "a file");
+    let refused = get(&["app", "--to", "taken"]).expect(4).stderr;
+    assert!(refused.contains("a directory is in its place") && refused.contains("`--to DIR`"), "{refused}");
+    for name in ["ap", "a/b"] {
+        assert!(get(&[name]).expect(2).stderr.contains("oxide artifacts list"), "{name}");
+    }
+    project.shell("find ../data/blobs/blobs -type f -delete");
+    assert!(get(&["app"]).expect(4).stderr.contains("is not there any more"), "its bytes are gone");
+    let nobody = ["--blobs", "s3://bucket/place", "--blobs-endpoint", "http://127.0.0.1:9"];
+    let mut project = project;
+    project.set("AWS_ACCESS_KEY_ID", "key");
+    project.set("AWS_SECRET_ACCESS_KEY", "secret");
+    let unreachable = project.oxide(&[&["artifacts", "get", "app"], &nobody[..]].concat()).expect(4).stderr;
+    assert!(unreachable.contains("could not get `app` of kept #1"), "{unreachable}");
+}
+
+#[test]
 fn a_place_that_is_none_is_refused_with_what_to_write() {
     let project = project();
     let refused = project.oxide(&["run", ".", "--blobs", "gs://bucket"]).expect(2);

@@ -54,7 +54,11 @@ impl Blobs {
         now: Timestamp,
     ) -> Result<Option<Restored>, BlobError> {
         name::check_key(key).map_err(BlobError::Invalid)?;
-        let exact = self.read::<CacheEntry>(&name::cache_entry(project, key)).await?;
+        let name = name::cache_entry(project, key);
+        let exact = match self.read::<CacheEntry>(&name).await {
+            Err(BlobError::Damaged(problem)) => return Err(self.forget(name, key, &problem).await),
+            exact => exact?,
+        };
         let (entry, exact) = match exact {
             Some(entry) => (entry, true),
             None if fallback_keys.is_empty() => return Ok(None),
@@ -70,10 +74,7 @@ impl Blobs {
                 self.remove_entries(vec![name]).await?;
                 return Ok(None);
             }
-            Err(BlobError::Damaged(problem)) => {
-                self.remove_entries(vec![name]).await?;
-                return Err(BlobError::Damaged(format!("{problem}; the entry `{}` was removed", entry.key)));
-            }
+            Err(BlobError::Damaged(problem)) => return Err(self.forget(name, &entry.key, &problem).await),
             Err(error) => return Err(error),
         }
         self.put(&name::used_beside(&name), to_bytes(&Moment { at: now }), "note the use of an entry").await?;
@@ -93,8 +94,11 @@ impl Blobs {
     ) -> Result<Saved, BlobError> {
         name::check_key(key).map_err(BlobError::Invalid)?;
         let name = name::cache_entry(project, key);
-        if let Some(entry) = self.read(&name).await? {
-            return Ok(Saved::Exists(entry));
+        match self.read(&name).await {
+            Ok(Some(entry)) => return Ok(Saved::Exists(entry)),
+            // Nobody can restore it.
+            Err(BlobError::Damaged(_)) => self.remove_entries(vec![name.clone()]).await?,
+            missing => drop(missing?),
         }
         let began = clock();
         let contents = self.store_files(pack, began).await?;
@@ -110,13 +114,21 @@ impl Blobs {
         Ok(Saved::Stored(entry))
     }
 
-    /// The entries of a project's cache, in no particular order.
+    /// The entries of a project's cache, in no particular order, without those that are damaged.
     ///
     /// # Errors
     /// [`BlobError::Store`] if they cannot be read.
     pub async fn cache_entries(&self, project: &str) -> Result<Vec<UsedEntry>, BlobError> {
         let names = self.names(&name::cache_folder(project)).await?;
-        self.used_entries(names).await
+        Ok(self.used_entries(names).await?.into_iter().filter_map(Result::ok).collect())
+    }
+
+    /// Removes a damaged entry, so that the next save can make a good one; answers with the error that tells of it.
+    async fn forget(&self, name: String, key: &str, problem: &str) -> BlobError {
+        match self.remove_entries(vec![name]).await {
+            Ok(()) => BlobError::Damaged(format!("{problem}; the entry `{key}` was removed")),
+            Err(error) => error,
+        }
     }
 
     /// Removes the entries of a project whose keys begin with `prefix` and that were last used before `before`.
@@ -137,19 +149,33 @@ impl Blobs {
         Ok(cleared)
     }
 
-    /// Reads the entries of these names, which may hold those of notes of use.
-    pub(crate) async fn used_entries(&self, names: Vec<String>) -> Result<Vec<UsedEntry>, BlobError> {
+    /// Reads the entries of these names, which may hold those of notes of use. Of one that is damaged, the sentence that says
+    /// so.
+    pub(crate) async fn used_entries(&self, names: Vec<String>) -> Result<Vec<Result<UsedEntry, String>>, BlobError> {
         let notes: std::collections::HashSet<String> =
             names.iter().filter(|name| name.ends_with(".used")).cloned().collect();
         let notes = &notes;
         let entries = futures_util::stream::iter(names.into_iter().filter(|name| name.ends_with(".json")))
             .map(|name| async move {
                 // It may have been removed since it was listed.
-                let Some(entry) = self.read::<CacheEntry>(&name).await? else { return Ok(None) };
+                let entry = match self.read::<CacheEntry>(&name).await {
+                    Ok(Some(entry)) => entry,
+                    Ok(None) => return Ok(None),
+                    Err(BlobError::Damaged(problem)) => return Ok(Some(Err(problem))),
+                    Err(error) => return Err(error),
+                };
                 let note = name::used_beside(&name);
-                let used = if notes.contains(&note) { self.read::<Moment>(&note).await? } else { None };
+                let used = match notes.contains(&note) {
+                    true => self.read::<Moment>(&note).await,
+                    false => Ok(None),
+                };
+                let used = match used {
+                    // As if it had not been used.
+                    Err(BlobError::Damaged(_)) => None,
+                    used => used?,
+                };
                 let used_at = used.map_or(entry.saved_at, |used| used.at.max(entry.saved_at));
-                Ok(Some(UsedEntry { name, entry, used_at }))
+                Ok(Some(Ok(UsedEntry { name, entry, used_at })))
             })
             .buffer_unordered(REQUESTS_AT_ONCE)
             .try_filter_map(|entry| async move { Ok(entry) });

@@ -91,6 +91,9 @@ impl Blobs {
         match sha256 == chunk.sha256 {
             true => Ok(bytes),
             false => {
+                // Nobody can use it, and whoever stores the same bytes again would take it for them. If it stays, that is how
+                // it was before.
+                let _ = self.remove(vec![name.clone()]).await;
                 Err(BlobError::Damaged(format!("the chunk `{name}` is damaged: its bytes have the digest {sha256}")))
             }
         }

@@ -47,7 +47,8 @@ impl Blobs {
         let chunks = self.names(BLOBS).await?;
 
         let names = self.names(CACHE).await?;
-        let entries = self.used_entries(names.clone()).await?;
+        let entries = self.used_entries(names.clone()).await?.into_iter().collect::<Result<Vec<_>, _>>();
+        let entries = entries.map_err(BlobError::Damaged)?;
         let cache_gone = self.cache_entries_to_give_up(&entries, now);
         let artifacts = self.artifact_entries(self.names(ARTIFACTS).await?).await?;
         let artifacts_gone: HashSet<&String> =

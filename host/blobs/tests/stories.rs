@@ -357,10 +357,38 @@ async fn bytes_that_changed_in_the_store_never_reach_a_workspace_and_the_entry_g
         }
         assert!(files_below(to.path()).is_empty());
         assert!(blobs.cache_entries("p").await.unwrap().is_empty(), "the next save can make a good one");
+        // The same bytes again: the damaged chunk must not be taken for them.
+        save(&blobs, "k", "good", NOON).await;
+        assert!(blobs.restore("p", "k", &[], into(to.path()), NOON).await.unwrap().is_some(), "tampered: {tamper}");
+        blobs.clear("p", "", after(DAY)).await.unwrap();
         for chunk in files_below(&home.path().join("blobs")) {
             fs::remove_file(chunk).unwrap();
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_entry_that_cannot_be_read_is_forgotten_and_keeps_nobody_from_the_others() {
+    let home = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(&Location::Directory(home.path().into()), Limits::default()).unwrap();
+    let damage = || {
+        for entry in files_below(&home.path().join("cache")).iter().filter(|path| path.extension().unwrap() == "json") {
+            fs::write(entry, "{").unwrap();
+        }
+    };
+    save(&blobs, "k-1", "good", NOON).await;
+    damage();
+    save(&blobs, "k-2", "good", NOON).await;
+    assert_eq!(blobs.cache_entries("p").await.unwrap().len(), 1);
+    let to = tempfile::tempdir().unwrap();
+    let fallback = blobs.restore("p", "k-3", &["k-".to_owned()], into(to.path()), NOON).await.unwrap();
+    assert_eq!(fallback.map(|restored| restored.entry.key).as_deref(), Some("k-2"));
+    let error = blobs.restore("p", "k-1", &[], into(to.path()), NOON).await.unwrap_err();
+    assert!(matches!(&error, BlobError::Damaged(text) if text.contains("the entry `k-1` was removed")), "{error}");
+    assert!(blobs.restore("p", "k-1", &[], into(to.path()), NOON).await.unwrap().is_none());
+    damage();
+    save(&blobs, "k-2", "good", NOON).await;
+    assert!(blobs.restore("p", "k-2", &[], into(to.path()), NOON).await.unwrap().is_some(), "it was made anew");
 }
 
 /// The beginning is in the workspace when the end turns out to be damaged.

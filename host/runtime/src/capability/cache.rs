@@ -1,6 +1,6 @@
 //! `oxide:ci/cache`: files for later runs of the project.
 
-use oxide_blobs::{CacheEntry, Saved};
+use oxide_blobs::{BlobError, CacheEntry, Saved};
 use wasmtime::component::Resource;
 
 use super::{
@@ -11,6 +11,9 @@ use crate::{
     state::State,
     stored::{now, seconds},
 };
+
+/// So many damaged entries are passed over in the search for a good one.
+const DAMAGED_MAX: usize = 5;
 
 /// The cache of the project that the run belongs to.
 pub struct CacheStore;
@@ -33,8 +36,16 @@ impl HostCacheStore for State {
         self.called("cache.restore", &(store.rep(), &key, &fallback_keys));
         self.table.get(&store)?;
         let (blobs, unpack) = (self.blobs()?, self.unpack(None)?);
-        let restored = blobs.restore(&self.stored.project, &key, &fallback_keys, unpack, now()).await?;
-        Ok(restored.map(|restored| described(restored.entry)))
+        for _ in 0..DAMAGED_MAX {
+            match blobs.restore(&self.stored.project, &key, &fallback_keys, unpack.clone(), now()).await {
+                // It is gone now, as any entry may be: what fits next is looked for, and the step that saves makes a new one.
+                Err(BlobError::Damaged(problem)) => {
+                    self.log.note(format!("warning: the cache was damaged: {problem}\n"))
+                }
+                restored => return Ok(restored?.map(|restored| described(restored.entry))),
+            }
+        }
+        Ok(None)
     }
 
     async fn save(
