@@ -55,18 +55,29 @@ impl Blobs {
     /// Puts the files of an artifact into a directory.
     ///
     /// # Errors
-    /// [`BlobError::NotFound`] if the run has none of this name (the message names those that it has); else what went
-    /// wrong. What was put there until then is removed.
+    /// Those of [`Blobs::artifact`]; else what went wrong. What was put there until then is removed.
     pub async fn download(&self, run: &str, artifact: &str, unpack: Unpack) -> Result<ArtifactEntry, BlobError> {
-        name::check_artifact_name(artifact).map_err(BlobError::Invalid)?;
-        let Some(entry) = self.read::<ArtifactEntry>(&name::artifact_entry(run, artifact)).await? else {
-            let known = self.artifacts(run).await?;
-            let known: Vec<String> = known.iter().map(|artifact| format!("`{}`", artifact.name)).collect();
-            let known = if known.is_empty() { "has none".to_owned() } else { format!("has {}", known.join(", ")) };
-            return Err(BlobError::NotFound(format!("there is no artifact `{artifact}`; the run {known}")));
-        };
+        let entry = self.artifact(run, artifact).await?;
         self.restore_files(&entry.contents, unpack).await?;
         Ok(entry)
+    }
+
+    /// What is known of an artifact.
+    ///
+    /// # Errors
+    /// [`BlobError::Invalid`] if no artifact can have this name, [`BlobError::NotFound`] if the run has none of this name (the
+    /// message names those that it has); else what went wrong.
+    pub async fn artifact(&self, run: &str, artifact: &str) -> Result<ArtifactEntry, BlobError> {
+        name::check_artifact_name(artifact).map_err(BlobError::Invalid)?;
+        match self.read::<ArtifactEntry>(&name::artifact_entry(run, artifact)).await? {
+            Some(entry) => Ok(entry),
+            None => {
+                let known = self.artifacts(run).await?;
+                let known: Vec<String> = known.iter().map(|artifact| format!("`{}`", artifact.name)).collect();
+                let known = if known.is_empty() { "has none".to_owned() } else { format!("has {}", known.join(", ")) };
+                Err(BlobError::NotFound(format!("there is no artifact `{artifact}`; the run {known}")))
+            }
+        }
     }
 
     /// The artifacts of a run, sorted by name.

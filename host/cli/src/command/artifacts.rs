@@ -67,15 +67,22 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArgument
                 Ok(if *json { as_json(&artifacts) } else { lines(&artifacts, &shown) })
             }
             Command::Get { name, to, .. } => {
-                let failed = |error: BlobError| match error {
+                // Is it the name that is wrong, or something around it?
+                let found = blobs.artifact(&id, name).await;
+                let failed =
+                    |error: BlobError| Failure::trouble(format!("could not get `{name}` of {shown}")).because(&error);
+                found.map_err(|error| match error {
                     BlobError::NotFound(_) | BlobError::Invalid(_) => {
                         let hint = format!("`oxide artifacts list {}` lists those of the run", run.id);
                         Failure::usage(format!("could not get `{name}` of {shown}")).because(&error).hint(hint)
                     }
-                    _ => Failure::trouble(format!("could not get `{name}` of {shown}")).because(&error),
-                };
+                    other => failed(other),
+                })?;
                 let unpack = Unpack::into_directory(to).map_err(failed)?;
-                let artifact = blobs.download(&id, name, unpack).await.map_err(failed)?;
+                let artifact = blobs.download(&id, name, unpack).await.map_err(|error| match error {
+                    BlobError::Invalid(_) => failed(error).hint("name another directory with `--to DIR`"),
+                    other => failed(other),
+                })?;
                 let files = quantity::how_many(artifact.contents.files, "file");
                 Ok(match json {
                     true => format!("{}\n", described(&artifact)),
