@@ -27,6 +27,29 @@ fn others_have_no_right_on_what_a_run_leaves() {
     assert_eq!(mode(&project.data()), 0o700);
     assert_eq!(mode(&project.data().join("oxide.db")), 0o600);
     assert_eq!(open_to_others(&project.data()), []);
+    let mut below = open_to_others(&project.data().join("blobs"));
+    below.retain(|(path, _)| path.is_dir());
+    assert_eq!(below, []);
+}
+
+#[test]
+fn the_folders_of_a_store_are_closed_unless_it_is_shared_with_a_group() {
+    let project = Project::with_pipeline(PIPELINE);
+    let store = project.path("store");
+    let store_is = |mode| {
+        for folder in ["", "artifacts", "blobs", "cache"] {
+            fs::create_dir_all(store.join(folder)).unwrap();
+            fs::set_permissions(store.join(folder), fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    let run = || project.oxide(&["run", "--blobs", &store.display().to_string()]).expect(0);
+    let modes = || ["", "artifacts", "blobs", "cache"].map(|folder| mode(&store.join(folder)));
+    store_is(0o755);
+    run();
+    assert_eq!(modes(), [0o755, 0o700, 0o700, 0o700], "as an earlier version left it");
+    store_is(0o775);
+    run();
+    assert_eq!(modes(), [0o775; 4]);
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! The store itself: a directory or a bucket behind one interface, and objects that hold JSON.
 
-use std::{fmt, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, fs,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -13,7 +19,7 @@ use object_store::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{BlobError, Limits, Location};
+use crate::{BlobError, Limits, Location, name};
 
 /// How many small objects are asked for at the same time.
 pub(crate) const REQUESTS_AT_ONCE: usize = 16;
@@ -153,10 +159,30 @@ pub(crate) fn to_bytes(record: &impl Serialize) -> Bytes {
 fn directory(path: &std::path::Path) -> Result<Arc<dyn ObjectStore>, BlobError> {
     let failed = |cause| BlobError::File { operation: "make the directory", path: path.display().to_string(), cause };
     // Files that runs keep are their owner's business; a directory that is there already is as its owner wants it.
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    keep_to_owner(path);
     // What is written is on the disk before an entry lists it, or power loss would leave entries without bytes.
     let store = LocalFileSystem::new_with_prefix(path).map_err(BlobError::store("open the directory"))?;
     Ok(Arc::new(store.with_fsync(true)))
+}
+
+/// Closes the folders of a store to everybody but their owner: those that are made now, and those of an earlier version. What
+/// is made below them later has the usual rights, and nobody gets there. A directory that its group may write to is a store
+/// that several people share, and stays so.
+fn keep_to_owner(store: &std::path::Path) {
+    if fs::metadata(store).is_ok_and(|found| found.mode() & 0o020 != 0) {
+        return;
+    }
+    let our_user = rustix::process::geteuid().as_raw();
+    for name in [name::BLOBS, name::CACHE, name::ARTIFACTS] {
+        let folder = store.join(name);
+        // One that can only be read, or knows no rights, is as good as before.
+        let _ = fs::DirBuilder::new().mode(0o700).create(&folder);
+        let Ok(found) = fs::symlink_metadata(&folder) else { continue };
+        if found.is_dir() && found.uid() == our_user && found.mode() & 0o077 != 0 {
+            let _ = fs::set_permissions(&folder, fs::Permissions::from_mode(0o700));
+        }
+    }
 }
 
 fn s3(bucket: &crate::location::Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
