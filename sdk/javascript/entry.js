@@ -79,9 +79,22 @@ function failure(thrown) {
   if (["exit-code", "invalid-input", "other"].includes(thrown?.tag)) return thrown;
   if (!(thrown instanceof Error)) return other(String(thrown));
   const heading = thrown.name === "Error" || thrown instanceof HostError ? thrown.message : String(thrown);
-  write("error", `${heading}\n${thrown.stack ?? ""}`.trimEnd().toWellFormed());
+  write("error", `${heading}\n${trace(thrown)}`.trimEnd().toWellFormed());
   return other(heading);
 }
+
+/** Where an error was thrown, and those that caused it. */
+function trace(error) {
+  let text = error.stack ?? "";
+  let { cause } = error;
+  for (let depth = 0; depth < CAUSES_MAX && cause !== undefined; depth += 1) {
+    text = `${text.trimEnd()}\ncaused by: ${cause}\n${cause?.stack ?? ""}`;
+    cause = cause?.cause;
+  }
+  return text;
+}
+
+const CAUSES_MAX = 10;
 
 function other(text) {
   return { tag: "other", val: text.toWellFormed() };
