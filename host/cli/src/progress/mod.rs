@@ -2,7 +2,7 @@
 
 mod live;
 mod log_text;
-mod remarks;
+pub mod remarks;
 mod view;
 
 pub use log_text::LogText;

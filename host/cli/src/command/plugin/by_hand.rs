@@ -8,12 +8,12 @@ use std::{
 
 use oxide_core::{
     diagnostic::{Diagnostic, Diagnostics},
-    expression::{self, Scope, StatusFacts},
+    expression::{self, Part, Scope, StatusFacts},
     grant::{Grants, SecretGrant},
     limit::Limits,
     pipeline::{GrantList, LimitChanges, reader::Reader},
     plugin::{Capability, Field, PluginDescription},
-    secret::{Masker, Placeholders, Secrets},
+    secret::{Masker, Placeholders, Secrets, is_secret_name},
     wit::{Type, Value, snake_case},
     yaml::{self, Content, Node, Span},
 };
@@ -111,7 +111,9 @@ impl StepArguments {
         let refused = |diagnostics: Diagnostics| {
             rendered(diagnostics, &file).hint(format!("`oxide plugin inspect {}` shows its inputs", subject.name))
         };
-        let with = evaluate(&with, secrets, git).map_err(|diagnostic| refused(diagnostic.into()))?;
+        let how_to_set =
+            |name: &str| format!("add `--secret {name}`, which takes it from the environment variable {name}");
+        let with = evaluate(&with, secrets, git, &how_to_set).map_err(|diagnostic| refused(diagnostic.into()))?;
         typed_inputs(&with, &subject.description).map_err(refused)
     }
 
@@ -181,8 +183,18 @@ impl StepArguments {
     }
 }
 
-/// Puts the values of expressions in their places: those of `secrets` and `git`.
-pub fn evaluate(with: &Node, secrets: &Placeholders, git: &Map<String, Json>) -> Result<Node, Diagnostic> {
+/// Puts the values of expressions in their places: those of `secrets` and `git`. `how_to_set` is what to do for a secret that
+/// has no value.
+///
+/// # Errors
+/// The first expression that has no value.
+pub fn evaluate(
+    with: &Node,
+    secrets: &Placeholders,
+    git: &Map<String, Json>,
+    how_to_set: &dyn Fn(&str) -> String,
+) -> Result<Node, Diagnostic> {
+    check_secrets(with, secrets, how_to_set)?;
     let nothing = Map::new();
     let no_files = |_: &[String]| Err("a step by hand has no `hash_files`".to_owned());
     let secrets = secrets.iter().map(|secret| (secret.name.clone(), Json::from(secret.placeholder.as_str()))).collect();
@@ -199,6 +211,28 @@ pub fn evaluate(with: &Node, secrets: &Placeholders, git: &Map<String, Json>) ->
         hash_files: &no_files,
     };
     expression::interpolate(with, &scope)
+}
+
+/// Refuses an expression that names a secret without a value, which would be nothing.
+fn check_secrets(with: &Node, secrets: &Placeholders, how_to_set: &dyn Fn(&str) -> String) -> Result<(), Diagnostic> {
+    let mut below = |node: &Node| check_secrets(node, secrets, how_to_set);
+    match &with.content {
+        Content::List(items) => items.iter().try_for_each(below),
+        Content::Map(entries) => entries.iter().try_for_each(|(_, value)| below(value)),
+        Content::Evaluated(_) => Ok(()),
+        Content::Scalar { text, .. } => {
+            for part in expression::parts(text, with.span)? {
+                let Part::Expression { text: written, offset } = part else { continue };
+                let name = written.trim().strip_prefix("secrets.").filter(|name| is_secret_name(name));
+                let Some(name) = name.filter(|name| secrets.get(name).is_none()) else { continue };
+                let span = expression::span_of(text, offset, written.chars().count(), with.span);
+                let error = Diagnostic::at(span, format!("the secret `{name}` is not set"));
+                let error = error.did_you_mean(name, secrets.iter().map(|secret| secret.name.as_str()));
+                return Err(if error.hint.is_some() { error } else { error.hint(how_to_set(name)) });
+            }
+            Ok(())
+        }
+    }
 }
 
 /// The inputs with the types of the plugin; none if it takes none.
