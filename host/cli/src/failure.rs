@@ -71,6 +71,13 @@ impl Failure {
         self
     }
 
+    /// All of it but the rendered details, for places that have one line for it.
+    pub fn in_one_line(&self) -> String {
+        let told =
+            std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ");
+        std::iter::once(told.as_str()).chain(self.hints.iter().map(String::as_str)).collect::<Vec<_>>().join("; ")
+    }
+
     /// Writes it to the standard error.
     pub fn print(&self) {
         let paint = Paint { colour: Terminal::stderr().colour };

@@ -21,7 +21,7 @@ use oxide_store::Store;
 use tokio::{sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
-use crate::{compiling, failure::Failure, project::Project};
+use crate::{compiling, failure::Failure, project::Project, registries};
 
 /// Everything that runs a pipeline on this machine.
 pub struct LocalEngine {
@@ -89,7 +89,7 @@ impl LocalEngine {
             clock,
             secrets,
         };
-        let catalog = Arc::new(Catalog::new(project.directory.clone()));
+        let catalog = Arc::new(Catalog::new(project.directory.clone()).with_store(registries::store(data)));
         let agent =
             Agent::new(config, Arc::clone(&session), Arc::new(orchestrator.clone()), Arc::new(runtime), catalog);
         let (stop_agent, stopped) = watch::channel(false);

@@ -1,26 +1,22 @@
 //! From a project to a plan: reads the pipeline, finds its plugins, checks everything.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+mod plugins;
+
+use std::path::Path;
 
 use oxide_core::{
-    cause::in_one_line,
     diagnostic::Diagnostics,
     grant::Trust,
     pipeline::Pipeline,
     plan::{self, JobContext, Plan},
-    plugin::PluginDescription,
 };
-use oxide_registry::Catalog;
 use serde_json::{Map, Value as Json};
 
 use crate::{
     failure::Failure,
     git_facts::{self, Refused},
     project::Project,
+    registries::RegistryArguments,
     terminal::Terminal,
 };
 
@@ -36,6 +32,20 @@ pub struct Choices {
     /// Plan as for somebody who may write to the repository, or as for a pull request from a fork: with less right.
     #[arg(long, value_enum, default_value_t)]
     pub trust: TrustChoice,
+    /// How plugins of registries are found.
+    #[command(flatten)]
+    pub plugins: PluginChoices,
+}
+
+/// What the user chose about plugins of registries.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PluginChoices {
+    /// Plugins of registries must stand in `oxide.lock` exactly as the pipeline writes them.
+    #[arg(long)]
+    pub locked: bool,
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryArguments,
 }
 
 /// Values of `--trust`.
@@ -48,14 +58,14 @@ pub enum TrustChoice {
     Fork,
 }
 
-/// Plans a run of the project.
-pub fn plan(project: &Project, choices: Choices) -> Result<Plan, Failure> {
+/// Plans a run of the project. Plugins of registries that are not on this machine are fetched.
+pub fn plan(project: &Project, choices: Choices, data_dir: Option<&Path>) -> Result<Plan, Failure> {
     let colour = Terminal::stderr().colour;
     let refused = |diagnostics: Diagnostics| {
         Failure::invalid_pipeline(diagnostics.render(&project.file, &project.source, colour))
     };
     let pipeline = Pipeline::parse(&project.source).map_err(refused)?;
-    let plugins = Plugins::new(&project.directory);
+    let plugins = plugins::Plugins::find(&pipeline, &project.directory, &choices.plugins, data_dir)?;
     let context = context(&project.directory, &choices)?;
     let plan =
         plan::build(&pipeline, &project.file, &context, &|reference| plugins.describe(reference)).map_err(refused)?;
@@ -98,36 +108,5 @@ fn refused_by_git(refused: Refused) -> Failure {
     match &refused.command {
         Some(command) => failure.hint(format!("if you trust it: `{command}`")),
         None => failure.hint("`git status` there says more"),
-    }
-}
-
-/// What a plugin is and whether it is built in, or why it cannot be used.
-type Described = Result<(PluginDescription, bool), String>;
-
-/// The plugins of one plan: each is found and read once.
-struct Plugins {
-    catalog: Catalog,
-    known: RefCell<HashMap<String, Described>>,
-}
-
-impl Plugins {
-    fn new(directory: &Path) -> Self {
-        Plugins { catalog: Catalog::new(PathBuf::from(directory)), known: RefCell::default() }
-    }
-
-    /// What a plugin asks for, takes and gives, and whether it is built in.
-    fn describe(&self, reference: &str) -> Described {
-        if let Some(known) = self.known.borrow().get(reference) {
-            return known.clone();
-        }
-        let described = self.catalog.resolve(reference).map_err(|error| in_one_line(&error)).and_then(|plugin| {
-            let description = oxide_runtime::describe(&plugin.bytes).map_err(|error| {
-                let hint = error.hint().map_or(String::new(), |hint| format!("; {hint}"));
-                format!("{}{hint}", in_one_line(&error))
-            })?;
-            Ok((description, plugin.built_in))
-        });
-        self.known.borrow_mut().insert(reference.to_owned(), described.clone());
-        described
     }
 }

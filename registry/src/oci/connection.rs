@@ -457,7 +457,7 @@ fn api(repository: &Repository) -> (&str, String) {
 }
 
 /// Does a host with an optional port name this machine?
-fn is_this_machine(host: &str) -> bool {
+pub(super) fn is_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => host.split(':').next().unwrap_or(host),

@@ -1,6 +1,6 @@
 //! What can go wrong between us and a registry, and what to type then.
 
-use super::{credentials::CredentialsError, digest::Digest};
+use super::{connection::is_this_machine, credentials::CredentialsError, digest::Digest};
 
 /// A registry could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +150,9 @@ impl OciError {
             OciError::TooManyRequests { .. } => Some("wait a little and try again".to_owned()),
             OciError::Status { status, .. } if status.starts_with('5') => {
                 Some("the registry is in trouble: try again later, or ask its operator".to_owned())
+            }
+            OciError::Unreachable { host, .. } if is_this_machine(host) => {
+                Some(format!("start the registry that should listen on `{host}`"))
             }
             OciError::Unreachable { host, .. } => Some(format!(
                 "check the name `{host}` and the network; a registry that speaks http without encryption wants \

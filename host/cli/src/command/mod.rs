@@ -24,14 +24,14 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let blobs = &arguments.blobs;
     match arguments.command {
         Command::Init(arguments) => init::run(&arguments),
-        Command::Validate(arguments) => validate::run(&arguments),
-        Command::Plan(arguments) => plan::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments, data_dir),
+        Command::Plan(arguments) => plan::run(&arguments, data_dir),
         Command::Run(arguments) => run::run(&arguments, data_dir, blobs),
         Command::Logs(arguments) => logs::run(&arguments, data_dir),
         Command::Runs(arguments) => runs::run(&arguments, data_dir),
         Command::Cache(arguments) => cache::run(&arguments, data_dir, blobs),
         Command::Artifacts(arguments) => artifacts::run(&arguments, data_dir, blobs),
-        Command::Plugin(arguments) => plugin::run(&arguments),
+        Command::Plugin(arguments) => plugin::run(&arguments, data_dir, blobs),
         Command::Registry(arguments) => registry::run(&arguments, data_dir, blobs),
         Command::CompilePlugin(arguments) => compile_plugin::run(&arguments),
     }

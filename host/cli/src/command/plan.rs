@@ -1,6 +1,6 @@
 //! `oxide plan`: what a run would do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oxide_core::{
     grant::{Grants, SecretGrant},
@@ -31,9 +31,9 @@ pub struct Arguments {
 }
 
 /// Prints the plan.
-pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failure> {
     let project = Project::open(&arguments.path)?;
-    let plan = planning::plan(&project, arguments.choices.clone())?;
+    let plan = planning::plan(&project, arguments.choices.clone(), data_dir)?;
     if arguments.json {
         let text = serde_json::to_string_pretty(&plan);
         let text = text.map_err(|error| Failure::trouble("could not write the plan as JSON").because(&error))?;

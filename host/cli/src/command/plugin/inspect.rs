@@ -1,4 +1,4 @@
-//! `oxide plugin inspect`: what a component asks for, takes and gives, from its bytes alone.
+//! `oxide plugin inspect`: what a component asks for, takes and gives, from its bytes alone, or from what a registry says of it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,19 +7,24 @@ use oxide_core::{
     quantity,
     wit::Type,
 };
-use oxide_registry::{ResolveError, read_component};
+use oxide_registry::{Reference, ResolveError, read_component};
 
 use crate::{
     exit_code::Exit,
     failure::Failure,
+    local_engine, project,
+    registries::{self, RegistryArguments},
     terminal::{Paint, Terminal, print},
 };
 
 /// Arguments of `oxide plugin inspect`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A `.wasm` file, a directory with `plugin.wasm`, or a built-in such as `oxide/run@1`.
+    /// A `.wasm` file, a directory with `plugin.wasm`, a built-in such as `oxide/run@1`, or one in a registry such as
+    /// `ghcr.io/acme/greet:1.2.0`, of which only the description is fetched.
     plugin: PathBuf,
+    #[command(flatten)]
+    registries: RegistryArguments,
     /// Print it as JSON.
     #[arg(long)]
     json: bool,
@@ -27,8 +32,8 @@ pub struct Arguments {
 
 /// Shows what a plugin is.
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let Arguments { plugin, json } = arguments;
-    let description = describe(plugin)?;
+    let Arguments { plugin, registries, json } = arguments;
+    let description = describe_by(plugin, registries)?;
     if *json {
         let text = serde_json::to_string_pretty(&description);
         print(&(text.map_err(|error| Failure::trouble("could not write it as JSON").because(&error))? + "\n"))?;
@@ -38,8 +43,22 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn describe(plugin: &Path) -> Result<PluginDescription, Failure> {
+/// Reads a component, whatever names it.
+pub(super) fn describe(plugin: &Path) -> Result<PluginDescription, Failure> {
+    describe_by(plugin, &RegistryArguments::default())
+}
+
+/// The same, and of a registry with these settings.
+pub(super) fn describe_by(plugin: &Path, registries: &RegistryArguments) -> Result<PluginDescription, Failure> {
     let name = plugin.display().to_string();
+    if !plugin.exists()
+        && let Ok(Reference::Oci(reference)) = Reference::parse(&name)
+    {
+        let client = registries.client()?;
+        let store = registries::store(&project::data_directory(None)?);
+        let found = local_engine::in_runtime(registries::find(&client, &reference, &store));
+        return found.map(|published| published.description);
+    }
     let bytes = if name.starts_with("oxide/") && !plugin.exists() {
         let catalog = oxide_registry::Catalog::new(".");
         catalog
@@ -55,9 +74,11 @@ fn describe(plugin: &Path) -> Result<PluginDescription, Failure> {
                 error => failure.because(error),
             };
             match plugin.is_dir() {
-                true => failure.hint("build the plugin first (sdk/README.md says how), or name a `.wasm` file"),
-                false => failure
-                    .hint("name a `.wasm` file, a directory with `plugin.wasm`, or a built-in such as `oxide/run@1`"),
+                true => failure.hint("build the plugin first with `oxide plugin build`, or name a `.wasm` file"),
+                false => failure.hint(
+                    "name a `.wasm` file, a directory with `plugin.wasm`, a built-in such as `oxide/run@1`, or one in a \
+                     registry such as `ghcr.io/acme/greet:1.2.0`",
+                ),
             }
         })?;
         bytes.into()
@@ -71,7 +92,8 @@ fn describe(plugin: &Path) -> Result<PluginDescription, Failure> {
     })
 }
 
-fn text(name: &str, plugin: &PluginDescription, paint: Paint) -> String {
+/// All of it, for people.
+pub(super) fn text(name: &str, plugin: &PluginDescription, paint: Paint) -> String {
     let mut text = format!("{}\n", paint.bold(plugin.package.as_deref().unwrap_or(name)));
     let mut line = |line: String| {
         text.push_str(line.trim_end());

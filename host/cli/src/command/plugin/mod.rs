@@ -1,8 +1,19 @@
 //! `oxide plugin`: a file for each of its commands.
 
+mod add;
 mod inspect;
+mod keygen;
+mod list;
+mod pull;
+mod push;
+mod remove;
+mod sign;
+mod update;
+mod verify;
 
-use crate::{exit_code::Exit, failure::Failure};
+use std::path::Path;
+
+use crate::{blobs::BlobsArguments, exit_code::Exit, failure::Failure};
 
 /// Arguments of `oxide plugin`.
 #[derive(clap::Args)]
@@ -15,11 +26,38 @@ pub struct Arguments {
 enum Command {
     /// Show what a component asks for, takes and gives, from its bytes alone.
     Inspect(inspect::Arguments),
+    /// Publish a plugin in a registry.
+    Push(push::Arguments),
+    /// Fetch plugins of registries, so that they are there without a network.
+    Pull(pull::Arguments),
+    /// Let the project use a plugin of a registry, after showing what it asks for.
+    Add(add::Arguments),
+    /// Follow tags that have moved, and show what that changes.
+    Update(update::Arguments),
+    /// Take a plugin out of `oxide.lock`.
+    Remove(remove::Arguments),
+    /// List the plugins that the project takes from registries.
+    List(list::Arguments),
+    /// Make a key pair for signing plugins.
+    Keygen(keygen::Arguments),
+    /// Sign a published plugin.
+    Sign(sign::Arguments),
+    /// Verify who signed a published plugin.
+    Verify(verify::Arguments),
 }
 
 /// Runs one of the subcommands.
-pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+pub fn run(arguments: &Arguments, data_dir: Option<&Path>, _blobs: &BlobsArguments) -> Result<Exit, Failure> {
     match &arguments.command {
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Push(arguments) => push::run(arguments),
+        Command::Pull(arguments) => pull::run(arguments, data_dir),
+        Command::Add(arguments) => add::run(arguments, data_dir),
+        Command::Update(arguments) => update::run(arguments, data_dir),
+        Command::Remove(arguments) => remove::run(arguments),
+        Command::List(arguments) => list::run(arguments, data_dir),
+        Command::Keygen(arguments) => keygen::run(arguments),
+        Command::Sign(arguments) => sign::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments, data_dir),
     }
 }

@@ -1,0 +1,178 @@
+//! What all commands share that talk to registries: client, store, the lock of the project, and what is known of a plugin.
+
+use std::path::{Path, PathBuf};
+
+use oxide_core::{cause::in_one_line, plugin::PluginDescription};
+use oxide_registry::{
+    Lock, PLUGIN_BYTES_MAX, PluginStore,
+    lock::{self, file::LockFileError},
+    oci::{Client, ClientSettings, MoveError, OciError, OciReference, Publication, publication},
+    policy::{Policy, Signer, VerifyError, verify_by_policy},
+    signature::KeptSignatures,
+};
+
+use crate::{failure::Failure, project};
+
+/// How registries are reached.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct RegistryArguments {
+    /// A registry that is reached over http without encryption, as HOST or HOST:PORT; may be given several times (also
+    /// OXIDE_INSECURE_REGISTRIES, separated by commas). This machine needs none.
+    #[arg(long = "insecure-registry", value_name = "HOST")]
+    insecure: Vec<String>,
+}
+
+impl RegistryArguments {
+    /// A client with the accounts of the user.
+    pub fn client(&self) -> Result<Client, Failure> {
+        self.new_client().map_err(|error| of_registry(&error))
+    }
+
+    /// The same for who has other words for the error.
+    pub fn new_client(&self) -> Result<Client, OciError> {
+        let mut settings = ClientSettings::default();
+        settings.insecure_hosts.extend(self.insecure.iter().cloned());
+        Client::new(settings)
+    }
+}
+
+/// A plugin in a registry and what it is.
+pub struct Published {
+    /// As it was found.
+    pub publication: Publication,
+    /// What it asks for, takes and gives.
+    pub description: PluginDescription,
+}
+
+/// Where plugins of registries are kept on this machine.
+pub fn store(data: &Path) -> PluginStore {
+    PluginStore::new(data.join("plugins"))
+}
+
+/// The signatures that are kept on this machine.
+pub fn kept_signatures(data: &Path) -> KeptSignatures {
+    KeptSignatures::new(data.join("plugins").join("signatures"))
+}
+
+/// Reads a reference of the command line.
+pub fn parse(text: &str) -> Result<OciReference, Failure> {
+    OciReference::parse(text.trim()).map_err(|error| {
+        Failure::usage(format!("could not use the reference `{}`", text.escape_debug())).because(&error)
+    })
+}
+
+/// The project of the current directory, which the lock belongs to.
+pub fn project() -> Result<PathBuf, Failure> {
+    project::of_current_directory().ok_or_else(|| {
+        Failure::usage("there is no pipeline here, so there is no project whose `oxide.lock` could be meant")
+            .hint("go to the project, or begin one with `oxide init`")
+    })
+}
+
+/// The lock of a project.
+pub fn read_lock(project: &Path) -> Result<Lock, Failure> {
+    lock::file::read(project).map_err(|error| of_lock(&error))
+}
+
+/// Writes the lock of a project.
+pub fn write_lock(project: &Path, lock: &Lock) -> Result<(), Failure> {
+    lock::file::write(project, lock).map_err(|error| of_lock(&error))
+}
+
+fn of_lock(error: &LockFileError) -> Failure {
+    match error {
+        LockFileError::Text(text) => Failure::unusable(text.to_string()),
+        other => Failure::of(other),
+    }
+}
+
+/// Finds a plugin in a registry. What its config does not tell is read from its code, which is fetched then.
+pub async fn find(client: &Client, reference: &OciReference, store: &PluginStore) -> Result<Published, Failure> {
+    let publication = publication::find(client, reference).await.map_err(|error| of_move(&error))?;
+    for note in &publication.contents.notes {
+        eprintln!("note: `{reference}`: {note}");
+    }
+    let description = match &publication.promise.description {
+        Some(description) => description.clone(),
+        None => fetch(client, reference, &publication, store).await?,
+    };
+    Ok(Published { publication, description })
+}
+
+/// Fetches a plugin into the store, unless it is there, and reads what it really is.
+pub async fn fetch(
+    client: &Client,
+    reference: &OciReference,
+    publication: &Publication,
+    store: &PluginStore,
+) -> Result<PluginDescription, Failure> {
+    let fetched = publication::fetch(client, reference, publication, store).await;
+    fetched.map_err(|error| of_move(&error))?;
+    let component = &publication.contents.component.digest;
+    let bytes = store.load(component, PLUGIN_BYTES_MAX).map_err(|error| Failure::of(&error))?;
+    let real = oxide_runtime::describe(&bytes).map_err(|error| {
+        let failure = Failure::unusable(format!("`{reference}` is not a plugin")).because(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
+    let differences = publication.promise.differences(&real);
+    if differences.is_empty() {
+        return Ok(real);
+    }
+    Err(Failure::unusable(format!("`{reference}` is not what it promises: {}", differences.join("; ")))
+        .hint("do not use it, and tell whoever published it"))
+}
+
+/// May the project use this manifest, and who has signed it? The registry is asked only if what is kept here does not do.
+pub async fn verify(
+    policy: &Policy,
+    reference: &OciReference,
+    kept: &KeptSignatures,
+    arguments: &RegistryArguments,
+) -> Result<Vec<Signer>, VerifyError> {
+    let digest = reference.digest.as_ref().expect("a reference by digest");
+    let known = verify_by_policy(policy, &reference.repository, digest, kept, None).await;
+    let Err(refusal) = known else { return known };
+    match arguments.new_client() {
+        Ok(client) => verify_by_policy(policy, &reference.repository, digest, kept, Some(&client)).await,
+        Err(_) => Err(refusal),
+    }
+}
+
+/// The policy of a project.
+pub fn policy(project: &Path) -> Result<Policy, Failure> {
+    Policy::of_project(project)
+        .map_err(|error| Failure::unusable("could not use the trust policy of the project").because(&error))
+}
+
+/// What a registry answered, with what to type.
+pub fn of_registry(error: &OciError) -> Failure {
+    with_hint(Failure::of(error), error.hint())
+}
+
+/// Why a plugin could not be moved, with what to type.
+pub fn of_move(error: &MoveError) -> Failure {
+    let failure = match error {
+        MoveError::Layout { .. } => Failure::unusable(in_one_line(error)),
+        MoveError::Registry(_) | MoveError::Store(_) => Failure::of(error),
+    };
+    with_hint(failure, error.hint())
+}
+
+/// Why a plugin may not be used, and what to type.
+pub fn of_verify(error: &VerifyError) -> Failure {
+    let failure = match error {
+        VerifyError::Refused { found, .. } => Failure::unusable(format!("{error} ({})", found.join("; "))),
+        VerifyError::Fetch { .. } | VerifyError::Offline { .. } | VerifyError::Keep { .. } => Failure::of(error),
+    };
+    with_hint(failure, error.hint())
+}
+
+fn with_hint(failure: Failure, hint: Option<String>) -> Failure {
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
