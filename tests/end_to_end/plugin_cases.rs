@@ -345,3 +345,52 @@ fn a_component_that_is_older_than_its_sources_is_told() {
     let missing = project.oxide(&["plugin", "test", "plugins"]).expect(2).stderr;
     expect_in(&missing, &["could not read `plugins/plugin.wasm`", "`oxide plugin build plugins`"]);
 }
+
+#[test]
+fn git_cache_and_artifacts_are_the_real_parts() {
+    let project = Project::new();
+    let file = |path: &'static str, text: &'static str| (path, text.as_bytes());
+    let checkout = "with: { ref: v1, depth: 1 }\ngit:\n  commits:\n    - { message: first, files: { a.txt: one }, tags: [v1] }\n    \
+                    - { message: second, files: { a.txt: two } }\nexpect:\n  files: { a.txt: one }\n";
+    write_case(&project, "checkout", checkout, &[]);
+    let restore = "with: { action: restore, key: k-2, restore_keys: [k-], paths: [d] }\ncache: { k-1: { d/x: old } }\n\
+                   expect:\n  files: { d/x: old }\n";
+    write_case(&project, "restore", restore, &[]);
+    let save = "with: { action: save, key: k-1, paths: [d] }\nexpect:\n  cache: { k-1: { d/y: new } }\n";
+    write_case(&project, "save", save, &[file("files/d/y", "new")]);
+    let upload = "with: { name: report, paths: [out] }\nartifacts: { other: { x: y } }\nexpect:\n  artifacts: { report: { \
+                  out/r.txt: text }, other: { x: y } }\n";
+    write_case(&project, "upload", upload, &[file("files/out/r.txt", "text")]);
+    for (plugin, case) in [
+        ("oxide/checkout@1", "checkout"),
+        ("oxide/cache@1", "restore"),
+        ("oxide/cache@1", "save"),
+        ("oxide/upload-artifact@1", "upload"),
+    ] {
+        project.oxide(&["plugin", "test", plugin, "--cases", "cases", "--filter", case]).expect(0);
+    }
+    write_case(&project, "save", &save.replace("y: new", "y: newer"), &[]);
+    write_case(&project, "restore", &restore.replace("restore_keys: [k-]", "restore_keys: [l-]"), &[]);
+    for (case, expected) in [("save", "`k-1/d/y` differs"), ("restore", "`d/x` is not there")] {
+        let shown = project.oxide(&["plugin", "test", "oxide/cache@1", "--cases", "cases", "--filter", case]);
+        expect_in(&shown.expect(1).stdout, &[expected, "case.yaml:"]);
+    }
+}
+
+#[test]
+fn what_is_asked_of_the_container_engine_is_scripted() {
+    let project = Project::new();
+    let case = "with: { tags: [\"app:1\"], push: true, username: me, password: \"${{ secrets.PW }}\" }\nsecrets: { PW: \
+                s3cret-value }\ncontainers:\n  - build: { tags: [\"app:1\"] }\n    id: \"sha256:0123\"\n    log: step 1\n  - \
+                push: { reference: \"app:1\", username: me, password: s3cret-value }\n    digest: \"sha256:4567\"\nexpect:\n  \
+                log: [step 1]\n";
+    let test = |text: &str, code: i32| {
+        write_case(&project, "build", text, &[("files/Dockerfile", b"FROM scratch\n")]);
+        project.oxide(&["plugin", "test", "oxide/docker-build@1", "--cases", "cases"]).expect(code).stdout
+    };
+    test(case, 0);
+    let shown = test(&case.replace("password: s3cret-value }", "password: other }"), 1);
+    expect_in(&shown, &["the script expects another", "- password: other", "+ password: s3cret-value", "case.yaml:7"]);
+    let shown = test(&case.replace("digest: \"sha256:4567\"", "error: denied by the registry"), 1);
+    expect_in(&shown, &["the step failed", "denied by the registry"]);
+}

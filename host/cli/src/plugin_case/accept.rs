@@ -72,10 +72,9 @@ fn expectation(
             new.insert("outputs".to_owned(), Json::Object(outputs.clone()));
         }
         (Ok(_), _) => {}
-        (Err(failure), Some(Expect { failure: Some((text, _)), .. })) if !differs(Part::Outcome) => {
+        (Err(_), Some(Expect { failure: Some((text, _)), .. })) if !differs(Part::Outcome) => {
             // A part of the message is still enough.
             new.insert("failure".to_owned(), json!(text));
-            drop(failure);
         }
         (Err(failure), _) => {
             new.insert("failure".to_owned(), json!(failure.message));

@@ -201,9 +201,9 @@ pub struct Expect {
     /// Files of the workspace; none must not be there.
     pub files: Vec<(String, Option<Content>, Span)>,
     /// Entries that the cache must have.
-    pub cache: Vec<(String, Vec<(String, Content)>, Span)>,
+    pub cache: Vec<Stored>,
     /// Artifacts that the run must have.
-    pub artifacts: Vec<(String, Vec<(String, Content)>, Span)>,
+    pub artifacts: Vec<Stored>,
     /// What must not have been used up.
     pub limits: LimitChanges,
     /// Where that was written.
@@ -526,7 +526,8 @@ fn response(node: &Node, folder: &Path, reader: &mut Reader) -> Option<ScriptedR
     })
 }
 
-type Stored = (String, Vec<(String, Content)>, Span);
+/// An entry of the cache, or an artifact: its name, its files, and where it was written.
+pub type Stored = (String, Vec<(String, Content)>, Span);
 
 /// `{ NAME: { PATH: content } }`.
 fn stored(node: Option<&Node>, what: &str, folder: &Path, reader: &mut Reader) -> Vec<Stored> {

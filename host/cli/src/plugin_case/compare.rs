@@ -13,7 +13,7 @@ use oxide_core::{
 use serde_json::{Map, Value as Json};
 
 use super::{
-    case::{Case, Expect, ExpectedAnnotation},
+    case::{Case, Expect, ExpectedAnnotation, Stored},
     content::Content,
     difference,
     files::Files,
@@ -250,9 +250,7 @@ fn file(part: Part, path: &str, expected: Option<&Content>, span: Span, seen: Op
     }
 }
 
-type ExpectedStore = [(String, Vec<(String, Content)>, Span)];
-
-fn stored(part: Part, expected: &ExpectedStore, seen: &[(String, Option<Files>)]) -> Vec<Mismatch> {
+fn stored(part: Part, expected: &[Stored], seen: &[(String, Option<Files>)]) -> Vec<Mismatch> {
     let mut found = Vec::new();
     for (name, files, span) in expected {
         let what = if part == Part::Cache { "the cache has no entry" } else { "the run has no artifact" };

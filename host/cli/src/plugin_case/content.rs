@@ -53,11 +53,6 @@ impl Content {
             }
         }
     }
-
-    /// The bytes as text, if they are.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
 }
 
 /// A path that stays below the place that it is relative to.

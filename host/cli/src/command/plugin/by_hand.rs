@@ -215,7 +215,7 @@ pub fn evaluate(
 
 /// Refuses an expression that names a secret without a value, which would be nothing.
 fn check_secrets(with: &Node, secrets: &Placeholders, how_to_set: &dyn Fn(&str) -> String) -> Result<(), Diagnostic> {
-    let mut below = |node: &Node| check_secrets(node, secrets, how_to_set);
+    let below = |node: &Node| check_secrets(node, secrets, how_to_set);
     match &with.content {
         Content::List(items) => items.iter().try_for_each(below),
         Content::Map(entries) => entries.iter().try_for_each(|(_, value)| below(value)),
