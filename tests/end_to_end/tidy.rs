@@ -17,7 +17,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("host/runtime", &["oxide-core", "oxide-blobs"]),
     ("host/orchestrator", &["oxide-core", "oxide-store", "oxide-bus"]),
     ("host/agent", &["oxide-core", "oxide-runtime", "oxide-registry"]),
-    ("registry", &["oxide-core", "oxide-plugin-build"]),
+    ("registry", &["oxide-core", "oxide-blobs", "oxide-plugin-build"]),
     ("sdk/build", &[]),
     ("tests/xtask", &["oxide-plugin-build"]),
     (
@@ -53,6 +53,7 @@ const KNOWN_ONLY_BY: [(&str, &[&str]); 5] = [
             "host/agent",
             "host/cli",
             "host/api",
+            "registry",
         ],
     ),
 ];

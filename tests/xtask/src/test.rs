@@ -23,6 +23,7 @@ pub fn run(words: &[&str]) -> Outcome {
         ("iptables", "iptables"),
         ("busybox", "busybox-static"),
         ("docker-registry", "docker-registry"),
+        ("skopeo", "skopeo"),
         ("htpasswd", "apache2-utils"),
     ])?;
     if !missing.is_empty() {
