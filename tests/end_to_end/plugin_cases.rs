@@ -394,3 +394,18 @@ fn what_is_asked_of_the_container_engine_is_scripted() {
     let shown = test(&case.replace("digest: \"sha256:4567\"", "error: denied by the registry"), 1);
     expect_in(&shown, &["the step failed", "denied by the registry"]);
 }
+
+#[test]
+fn a_step_by_hand_that_is_told_to_end_leaves_nothing() {
+    let project = Project::new();
+    let script = "script=echo $$ > pid; echo begun; sleep 300";
+    let arguments = ["plugin", "run", "oxide/run@1", "--with", script, "--grant", "all"];
+    let mut child = project.command(&arguments).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut first).unwrap();
+    assert_eq!(first, "begun\n", "the log is shown while the step runs");
+    project.shell(&format!("kill -TERM {}", child.id()));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let pid = fs::read_to_string(project.path("pid")).unwrap();
+    assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "the command is still there");
+}

@@ -163,6 +163,9 @@ pub async fn prepare(bench: &Bench, case: &Case) -> Result<(Prepared, StepCall),
     let scratch = Scratch::new().map_err(|error| format!("could not make a workspace: {error}"))?;
     let workspace = scratch.path().join("workspace");
     let files = case.folder.join("files");
+    if files.exists() && !files.is_dir() {
+        return Err(format!("`{}` must be a folder: it is copied into the workspace", files.display()).into());
+    }
     match files.is_dir() {
         true => copy_folder(&files, &workspace)?,
         false => std::fs::create_dir(&workspace).map_err(|error| format!("could not make a workspace: {error}"))?,

@@ -13,6 +13,7 @@ use oxide_runtime::{
     environment::{Bytes, LogLimitReached, LogSink, async_trait},
 };
 use serde_json::{Map, Value as Json, json};
+use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 use super::by_hand::StepArguments;
@@ -82,7 +83,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArgument
         };
         let ended = tokio::select! {
             result = runtime.call(&plugin, call) => Some(result),
-            _ = tokio::signal::ctrl_c() => None,
+            () = told_to_end() => None,
         };
         host.end().await;
         Ok(ended)
@@ -98,6 +99,21 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArgument
     };
     print(&text)?;
     Ok(if result.outcome.is_ok() { Exit::Success } else { Exit::RunFailed })
+}
+
+/// Waits for Ctrl-C, SIGTERM or SIGHUP: what the step has started ends with it.
+async fn told_to_end() {
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup())) {
+        (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+        }
+        // Where signals cannot be heard, they end this process as they always did.
+        _ => std::future::pending().await,
+    }
 }
 
 fn run_info(subject: &Subject, git: &Map<String, Json>) -> RunInfo {
