@@ -20,6 +20,7 @@ mod http;
 mod docker_proxy;
 mod inspect;
 mod oxide;
+mod plugin_cases;
 mod private;
 mod registry;
 mod services;

@@ -1,13 +1,17 @@
 //! `oxide plugin`: a file for each of its commands.
 
 mod add;
+mod bench;
+pub mod by_hand;
 mod inspect;
 mod keygen;
 mod list;
 mod pull;
 mod push;
 mod remove;
+mod run;
 mod sign;
+mod test;
 mod update;
 mod verify;
 
@@ -24,6 +28,12 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Run the cases of a plugin: files with inputs, scripts for commands and HTTP, and what must come of them.
+    Test(test::Arguments),
+    /// Run one step by hand against a directory.
+    Run(run::Arguments),
+    /// Measure what a plugin takes to compile, to load and to call.
+    Bench(bench::Arguments),
     /// Show what a component asks for, takes and gives, from its bytes alone.
     Inspect(inspect::Arguments),
     /// Publish a plugin in a registry.
@@ -47,8 +57,11 @@ enum Command {
 }
 
 /// Runs one of the subcommands.
-pub fn run(arguments: &Arguments, data_dir: Option<&Path>, _blobs: &BlobsArguments) -> Result<Exit, Failure> {
+pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArguments) -> Result<Exit, Failure> {
     match &arguments.command {
+        Command::Test(arguments) => test::run(arguments, data_dir),
+        Command::Run(arguments) => run::run(arguments, data_dir, blobs),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Push(arguments) => push::run(arguments),
         Command::Pull(arguments) => pull::run(arguments, data_dir),
