@@ -23,6 +23,7 @@ mod oxide;
 mod plugin_cases;
 mod private;
 mod registry;
+mod registry_plugins;
 mod services;
 mod signatures;
 mod tidy;

@@ -433,3 +433,6 @@ fn next_page(response: &Response) -> Option<Url> {
     let address = next.split_once('<')?.1.split_once('>')?.0;
     response.url().join(address).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -405,13 +405,17 @@ fn is_transient(error: &OciError) -> bool {
     }
 }
 
-fn is_about_trust(error: &reqwest::Error) -> bool {
+/// Was the certificate of the other side refused?
+pub(super) fn is_about_trust(error: &reqwest::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
-        {
-            return true;
+        // An I/O error holds its reason, and says as its cause only what that has for one.
+        let mut io = error.downcast_ref::<std::io::Error>();
+        while let Some(held) = io.and_then(std::io::Error::get_ref) {
+            if held.is::<rustls::Error>() {
+                return true;
+            }
+            io = held.downcast_ref();
         }
         if error.is::<rustls::Error>() {
             return true;

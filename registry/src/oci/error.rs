@@ -1,6 +1,10 @@
 //! What can go wrong between us and a registry, and what to type then.
 
-use super::{connection::is_this_machine, credentials::CredentialsError, digest::Digest};
+use super::{
+    connection::{is_about_trust, is_this_machine},
+    credentials::CredentialsError,
+    digest::Digest,
+};
 
 /// A registry could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -151,6 +155,10 @@ impl OciError {
             OciError::Status { status, .. } if status.starts_with('5') => {
                 Some("the registry is in trouble: try again later, or ask its operator".to_owned())
             }
+            OciError::Unreachable { host, cause } if is_about_trust(cause) => Some(format!(
+                "if you trust {host}: install the authority of its certificate on this machine, or name its file in \
+                 SSL_CERT_FILE"
+            )),
             OciError::Unreachable { host, .. } if is_this_machine(host) => {
                 Some(format!("start the registry that should listen on `{host}`"))
             }

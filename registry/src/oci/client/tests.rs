@@ -1,0 +1,267 @@
+//! What registries may answer and ours do not: redirects, token servers, refusals, answers without end. Each server of these
+//! stories answers from a list; the stories with a real registry are in `tests/end_to_end`.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
+use super::*;
+
+/// A server that gives the answer of its rule to each request, and remembers the requests.
+struct Server {
+    address: String,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// `answer` gets the head of a request and how many came before; it writes a whole answer.
+    async fn new(answer: impl Fn(&str, usize) -> String + Send + Sync + 'static) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Server { address: listener.local_addr().unwrap().to_string(), seen: Arc::default() };
+        let (seen, answer) = (Arc::clone(&server.seen), Arc::new(answer));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        match stream.read_u8().await {
+                            Ok(byte) => head.push(byte),
+                            Err(_) => return,
+                        }
+                    }
+                    let head = String::from_utf8(head).unwrap();
+                    let before = {
+                        let mut seen = seen.lock().unwrap();
+                        seen.push(head.clone());
+                        seen.len() - 1
+                    };
+                    let _ = stream.write_all(answer(&head, before).as_bytes()).await;
+                });
+            }
+        });
+        server
+    }
+
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn repository(&self) -> Repository {
+        Repository::parse(&format!("{}/acme/lint", self.address)).unwrap()
+    }
+}
+
+/// An answer that ends its connection.
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len())
+}
+
+/// A client with an account for these registries.
+fn client(registries: &[&Server]) -> (tempfile::TempDir, Client) {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = folder.path().join("config.json");
+    // `ada:word`
+    let entries = registries.iter().map(|server| format!(r#""{}": {{"auth": "YWRhOndvcmQ="}}"#, server.address));
+    let text = format!(r#"{{"auths": {{{}}}}}"#, entries.collect::<Vec<_>>().join(","));
+    std::fs::write(&accounts, text).unwrap();
+    let settings = ClientSettings { insecure_hosts: Vec::new(), accounts, first_wait: Duration::from_millis(1) };
+    (folder, Client::new(settings).unwrap())
+}
+
+fn asks_for_an_account(head: &str) -> Option<String> {
+    let has = head.to_lowercase().contains("authorization: basic ywrhondvcmq=");
+    (!has).then(|| answer("401 Unauthorized", "WWW-Authenticate: Basic realm=\"r\"\r\n", ""))
+}
+
+#[tokio::test]
+async fn an_account_does_not_follow_a_redirect_to_another_place() {
+    let elsewhere = Server::new(|_, _| answer("200 OK", "", "content")).await;
+    let to = format!("Location: http://{}/signed?x=1\r\n", elsewhere.address);
+    let registry = Server::new(move |head, _| {
+        asks_for_an_account(head).unwrap_or_else(|| answer("307 Temporary Redirect", &to, ""))
+    })
+    .await;
+    let (_folder, client) = client(&[&registry, &elsewhere]);
+    let blob = Descriptor::of("x", b"content");
+    assert_eq!(client.blob(&registry.repository(), &blob, 100).await.unwrap(), "content");
+    assert_eq!(registry.seen().len(), 2);
+    let [request] = <[String; 1]>::try_from(elsewhere.seen()).unwrap();
+    assert!(request.starts_with("GET /signed?x=1") && !request.to_lowercase().contains("authorization"), "{request}");
+}
+
+#[tokio::test]
+async fn whoever_was_redirected_to_is_not_told_the_account_even_if_it_asks() {
+    let elsewhere = Server::new(|head, _| asks_for_an_account(head).unwrap_or_else(|| answer("200 OK", "", "x"))).await;
+    let to = format!("Location: http://{}/x\r\n", elsewhere.address);
+    let registry = Server::new(move |_, _| answer("302 Found", &to, "")).await;
+    let (_folder, client) = client(&[&registry, &elsewhere]);
+    let refused = client.blob(&registry.repository(), &Descriptor::of("x", b"x"), 100).await.unwrap_err();
+    assert!(matches!(refused, OciError::Unauthorized { .. }), "{refused}");
+    assert!(elsewhere.seen().iter().all(|request| !request.to_lowercase().contains("authorization")));
+}
+
+#[tokio::test]
+async fn an_upload_that_the_registry_sends_elsewhere_goes_without_the_account() {
+    let elsewhere = Server::new(|_, _| answer("201 Created", "", "")).await;
+    let to = format!("Location: http://{}/upload?state=1\r\n", elsewhere.address);
+    let registry = Server::new(move |head, _| {
+        asks_for_an_account(head).unwrap_or_else(|| match head.starts_with("HEAD") {
+            true => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(),
+            false => answer("202 Accepted", &to, ""),
+        })
+    })
+    .await;
+    let (_folder, client) = client(&[&registry, &elsewhere]);
+    assert!(client.put_blob(&registry.repository(), "content").await.unwrap());
+    let [request] = <[String; 1]>::try_from(elsewhere.seen()).unwrap();
+    assert!(request.starts_with("PUT /upload?state=1&digest=sha256%3A"), "{request}");
+    assert!(!request.to_lowercase().contains("authorization"), "{request}");
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_once_and_with_the_account() {
+    let tokens = Server::new(|_, _| answer("200 OK", "", r#"{"access_token": "t0ken"}"#)).await;
+    let challenge = format!(
+        "WWW-Authenticate: Bearer realm=\"http://{}/token\",service=\"reg\",scope=\"repository:evil/all:*\"\r\n",
+        tokens.address
+    );
+    let registry = Server::new(move |head, _| match head.contains("Bearer t0ken") {
+        true => answer("200 OK", "", "{}"),
+        false => answer("401 Unauthorized", &challenge, ""),
+    })
+    .await;
+    let (_folder, client) = client(&[&registry]);
+    let tagged = registry.repository().tagged("1").unwrap();
+    for _ in 0..2 {
+        assert_eq!(client.manifest(&tagged).await.unwrap().bytes, "{}");
+    }
+    assert_eq!(registry.seen().len(), 3, "the token is remembered");
+    let [request] = <[String; 1]>::try_from(tokens.seen()).unwrap();
+    // What is asked for is what we want to do, whatever the registry says.
+    assert!(request.starts_with("GET /token?scope=repository%3Aacme%2Flint%3Apull&service=reg "), "{request}");
+    assert!(request.contains("YWRhOndvcmQ="), "{request}");
+}
+
+#[tokio::test]
+async fn what_may_get_better_is_tried_three_times_and_the_rest_once() {
+    for (status, headers, tries) in [
+        ("503 Service Unavailable", "", 3),
+        ("429 Too Many Requests", "Retry-After: 0\r\n", 3),
+        ("403 Forbidden", "", 1),
+        ("404 Not Found", "", 1),
+        ("400 Bad Request", "", 1),
+    ] {
+        let body = r#"{"errors":[{"code":"X","message":"because"}]}"#;
+        let registry = Server::new(move |_, _| answer(status, headers, body)).await;
+        let (_folder, client) = client(&[&registry]);
+        let error = client.manifest(&registry.repository().tagged("1").unwrap()).await.unwrap_err();
+        assert_eq!(registry.seen().len(), tries, "{status}: {error}");
+        let told = format!("{error}; {}", error.hint().unwrap_or_default());
+        match &status[..3] {
+            "503" => {
+                assert!(told.contains("answers 503 Service Unavailable to `acme/lint:1`: because; the registry is in"))
+            }
+            "429" => assert!(told.contains("too many requests, it asks to wait 0 s"), "{told}"),
+            "403" => assert!(told.contains("does not let this account read `acme/lint`: because"), "{told}"),
+            "404" => assert!(told.starts_with("there is no `acme/lint:1` in registry"), "{told}"),
+            _ => assert!(told.contains("answers 400 Bad Request"), "{told}"),
+        }
+    }
+    let registry = Server::new(|_, before| match before {
+        0 | 1 => answer("502 Bad Gateway", "", ""),
+        _ => answer("200 OK", "", "{}"),
+    })
+    .await;
+    let (_folder, client) = client(&[&registry]);
+    assert!(client.manifest(&registry.repository().tagged("1").unwrap()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_manifest_has_its_digest_and_an_end() {
+    let wrong = Server::new(|_, _| answer("200 OK", "", "{}")).await;
+    let (_folder, client) = client(&[&wrong]);
+    let other = wrong.repository().at(&Digest::of(b"other"));
+    assert!(matches!(client.manifest(&other).await, Err(OciError::Digest { .. })));
+    assert!(client.manifest(&wrong.repository().at(&Digest::of(b"{}"))).await.is_ok());
+    // One that says its size, and one that does not.
+    let long = "x".repeat(MANIFEST_BYTES_MAX as usize + 1);
+    let endless = Server::new(move |_, before| match before {
+        0 => answer("200 OK", "", &long),
+        _ => format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{long}"),
+    })
+    .await;
+    for _ in 0..2 {
+        let refused = client.manifest(&endless.repository().tagged("1").unwrap()).await;
+        assert!(matches!(refused, Err(OciError::TooLarge { .. })), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_blob_is_what_its_descriptor_says_or_an_error() {
+    let blob = Descriptor::of("x", b"content");
+    let sends = |body: &'static str| Server::new(move |_, _| answer("200 OK", "", body));
+    let (more, other) = (sends("content and more").await, sends("c0ntent").await);
+    let (_folder, client) = client(&[]);
+    assert!(matches!(client.blob(&more.repository(), &blob, 100).await, Err(OciError::Protocol { .. })));
+    assert!(matches!(client.blob(&other.repository(), &blob, 100).await, Err(OciError::Digest { .. })));
+    assert!(matches!(client.blob(&other.repository(), &blob, 3).await, Err(OciError::TooLarge { .. })));
+    assert_eq!(other.seen().len(), 1, "what is too large is not even asked for");
+}
+
+#[tokio::test]
+async fn a_blob_goes_on_where_it_was_cut_with_a_registry_that_knows_ranges_and_with_one_that_does_not() {
+    let cut = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\ncont";
+    let rest = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 4-6/7\r\nContent-Length: 3\r\nConnection: close\r\n\r\nent";
+    let wrong = rest.replace("4-6", "0-2");
+    let whole = answer("200 OK", "", "content");
+    for (second, is_good) in [(rest.to_owned(), true), (whole, true), (wrong, false)] {
+        let registry = Server::new(move |_, before| if before == 0 { cut.to_owned() } else { second.clone() }).await;
+        let (_folder, client) = client(&[]);
+        let got = client.blob(&registry.repository(), &Descriptor::of("x", b"content"), 100).await;
+        assert_eq!(got.is_ok_and(|bytes| bytes == "content"), is_good);
+        assert!(registry.seen()[1].to_lowercase().contains("range: bytes=4-"));
+    }
+    let registry = Server::new(move |_, _| cut.to_owned()).await;
+    let (_folder, client) = client(&[]);
+    let error = client.blob(&registry.repository(), &Descriptor::of("x", b"content"), 100).await.unwrap_err();
+    assert!(matches!(error, OciError::Interrupted { got: 4 | 7, .. } | OciError::Digest { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn lists_are_read_page_by_page_but_not_from_elsewhere() {
+    let registry = Server::new(|head, _| match head.contains("last=b") {
+        true => {
+            answer("200 OK", "Link: <http://127.0.0.1:1/v2/acme/lint/tags/list>; rel=\"next\"\r\n", r#"{"tags":["c"]}"#)
+        }
+        false => answer("200 OK", "Link: </v2/acme/lint/tags/list?last=b>; rel=\"next\"\r\n", r#"{"tags":["a","b"]}"#),
+    })
+    .await;
+    let (_folder, client) = client(&[]);
+    assert_eq!(client.tags(&registry.repository()).await.unwrap(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn a_tag_is_resolved_by_its_head_or_where_that_says_nothing_by_its_manifest() {
+    let digest = Digest::of(b"{}");
+    let header = format!("Docker-Content-Digest: {digest}\r\n");
+    let quick = Server::new(move |_, _| answer("200 OK", &header, "")).await;
+    let slow = Server::new(|head, _| match head.starts_with("HEAD") {
+        true => "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned(),
+        false => answer("200 OK", "", "{}"),
+    })
+    .await;
+    let (_folder, client) = client(&[]);
+    for (server, requests) in [(&quick, 1), (&slow, 2)] {
+        assert_eq!(client.resolve(&server.repository().tagged("1").unwrap()).await.unwrap(), digest);
+        assert_eq!(server.seen().len(), requests);
+    }
+    assert_eq!(client.resolve(&quick.repository().at(&Digest::of(b"x"))).await.unwrap(), Digest::of(b"x"));
+    assert_eq!(quick.seen().len(), 1, "a digest is its own answer");
+}
