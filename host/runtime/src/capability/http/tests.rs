@@ -22,7 +22,10 @@ use super::{
     error::HttpError,
     exchange::Sender,
 };
-use crate::reach::{Reach, Refusal, tests::reach};
+use crate::{
+    reach::{Reach, Refusal, tests::reach},
+    web::{Responder, WebRequest, WebResponse},
+};
 
 /// A server that answers every connection with the same bytes; `{pause}` in them is a pause of a second.
 struct Server {
@@ -218,4 +221,44 @@ async fn only_so_many_requests_are_under_way_at_once() {
     assert_eq!(refused(&sender, get(&url), bounds).await, HttpError::TooMany(1));
     drop(first);
     assert!(sender.send(get(&url), bounds).await.is_ok());
+}
+
+/// Answers everything with what it was asked.
+struct Echo;
+
+#[async_trait::async_trait]
+impl Responder for Echo {
+    async fn respond(&self, request: WebRequest) -> Result<WebResponse, String> {
+        if request.url.ends_with("/gone") {
+            return Err("nobody is there".to_owned());
+        }
+        let headers = request.headers.into_iter().filter(|(name, _)| name.starts_with("x-")).collect();
+        let body = [request.method.as_bytes(), b" ", request.url.as_bytes(), b" ", &request.body].concat();
+        Ok(WebResponse { status: 201, headers, body: body.into() })
+    }
+}
+
+#[tokio::test]
+async fn a_responder_answers_in_the_place_of_the_network_and_nothing_else_changes() {
+    let web = |rules: &[&str]| Sender {
+        responder: Some(Arc::new(Echo)),
+        ..sender(rules, &[], Some("hunter22"), Bounds::default())
+    };
+    let granted = web(&["api.example", "localhost:80"]);
+    let token = granted.secrets.iter().next().unwrap().placeholder.clone();
+    let request = |url: &str| Request::post(url).header("x-token", &token).body(pieces(&["it is ", &token])).unwrap();
+    let answer = granted.send(request("https://api.example/x?a=b"), Bounds::default()).await.unwrap();
+    assert_eq!(answer.response.status(), StatusCode::CREATED);
+    assert_eq!(answer.response.headers()["x-token"], "***", "it was filled in, and is masked");
+    let body = answer.response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "POST https://api.example/x?a=b it is ***");
+    let local = granted.send(request("http://localhost/"), Bounds::default()).await.unwrap();
+    assert_eq!(local.response.status(), StatusCode::CREATED, "who writes `localhost` means this machine");
+
+    let open = refused(&web(&["api.example"]), request("http://api.example/"), Bounds::default()).await;
+    assert_eq!(open, HttpError::SecretInClear("TOKEN".to_owned()));
+    let other = refused(&granted, get("https://evil.example/"), Bounds::default()).await;
+    assert!(matches!(other, HttpError::Refused(Refusal::NotGranted { .. })), "{other:?}");
+    let gone = refused(&granted, get("https://api.example/gone"), Bounds::default()).await;
+    assert_eq!(gone, HttpError::NoResponse("nobody is there".to_owned()));
 }
