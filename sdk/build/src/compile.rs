@@ -32,7 +32,7 @@ pub struct Compiled {
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// Cargo could not be started.
-    #[error("could not run `cargo`")]
+    #[error("could not run `cargo`: install Rust from https://rustup.rs")]
     NoCargo(#[source] std::io::Error),
     /// Cargo ended with an error.
     #[error("`cargo {subcommand}` failed: {message}")]
@@ -98,7 +98,7 @@ pub enum Scope {
 
 /// The package whose `Cargo.toml` lies in this folder; none if there is only a workspace.
 pub(crate) fn package_at(directory: &Path) -> Result<Option<Package>, CompileError> {
-    let manifest = directory.join("Cargo.toml").canonicalize().map_err(CompileError::NoCargo)?;
+    let Ok(manifest) = directory.join("Cargo.toml").canonicalize() else { return Ok(None) };
     Ok(packages(directory)?.into_iter().find(|package| package.manifest_path == manifest))
 }
 

@@ -45,6 +45,10 @@ pub fn write_if_changed(path: &Path, contents: &[u8]) -> Result<(), FileError> {
 
 /// Makes a folder hold these files (paths with `/`) and no others.
 pub fn mirror(folder: &Path, files: &BTreeMap<String, Cow<'_, [u8]>>) -> Result<(), FileError> {
+    if folder.is_symlink() {
+        let cause = io::Error::other("it is a symbolic link, and what it leads to would be replaced: remove it");
+        return Err(FileError::of("write", folder)(cause));
+    }
     for (path, contents) in files {
         write_if_changed(&folder.join(path), contents)?;
     }
@@ -91,6 +95,17 @@ mod tests {
         let before = at("new.txt").metadata().unwrap().modified().unwrap();
         mirror(folder.path(), &files).unwrap();
         assert_eq!(at("new.txt").metadata().unwrap().modified().unwrap(), before, "it was written again");
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("mine")).unwrap();
+        fs::write(folder.path().join("mine/notes.txt"), "mine").unwrap();
+        let link = folder.path().join("oxide-sdk");
+        std::os::unix::fs::symlink("mine", &link).unwrap();
+        assert!(mirror(&link, &BTreeMap::new()).unwrap_err().to_string().ends_with("oxide-sdk"));
+        assert!(folder.path().join("mine/notes.txt").exists());
     }
 
     #[test]

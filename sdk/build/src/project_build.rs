@@ -42,7 +42,7 @@ pub enum ProjectBuildError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Its code did not become a component.
-    #[error("could not build the plugin, which is written in {language}")]
+    #[error("its code, which is written in {language}, did not become a component")]
     Language {
         /// Its language.
         language: Language,

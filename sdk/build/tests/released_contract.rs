@@ -46,11 +46,11 @@ fn push(resolve: &mut Resolve, text: &[(PathBuf, String)]) {
 }
 
 /// A world that imports these interfaces of this version, as the plugin that uses everything does.
-fn push_world(resolve: &mut Resolve, name: &str, version: &str, interfaces: &[String]) -> WorldId {
+fn push_world(resolve: &mut Resolve, own_version: &str, version: &str, interfaces: &[String]) -> WorldId {
     let imports: String = interfaces.iter().map(|name| format!("import oxide:ci/{name}@{version};\n")).collect();
-    let text = format!("package check:{name};\nworld {name} {{\n{imports}}}\n");
+    let text = format!("package check:everything@{own_version};\nworld everything {{\n{imports}}}\n");
     let package = resolve.push_source("check.wit", &text).unwrap();
-    resolve.packages[package].worlds[name]
+    resolve.packages[package].worlds["everything"]
 }
 
 /// May the older text be replaced by the newer one, under plugins that were built for the older?
@@ -64,8 +64,8 @@ fn check(older: &[(PathBuf, String)], newer: &[(PathBuf, String)]) -> Result<(),
     let mut resolve = Resolve::default();
     push(&mut resolve, &renamed);
     push(&mut resolve, newer);
-    let before = push_world(&mut resolve, "before", &released, &interfaces(older));
-    let after = push_world(&mut resolve, "after", &version, &interfaces(newer));
+    let before = push_world(&mut resolve, "1.0.0", &released, &interfaces(older));
+    let after = push_world(&mut resolve, "2.0.0", &version, &interfaces(newer));
     wit_component::semver_check(resolve, before, after).map_err(|error| format!("{error:#}"))
 }
 
