@@ -8,13 +8,14 @@ use oxide_core::{
     wit::Type,
 };
 use oxide_registry::{Reference, ResolveError, read_component};
+use serde_json::Value as Json;
 
 use crate::{
     exit_code::Exit,
     failure::Failure,
     local_engine, project,
     registries::{self, RegistryArguments},
-    terminal::{Paint, Terminal, print},
+    terminal::{Paint, Terminal, print, without_controls},
 };
 
 /// Arguments of `oxide plugin inspect`.
@@ -94,6 +95,7 @@ pub(super) fn describe_by(plugin: &Path, registries: &RegistryArguments) -> Resu
 
 /// All of it, for people.
 pub(super) fn text(name: &str, plugin: &PluginDescription, paint: Paint) -> String {
+    let plugin = &without_controls_anywhere(plugin);
     let mut text = format!("{}\n", paint.bold(plugin.package.as_deref().unwrap_or(name)));
     let mut line = |line: String| {
         text.push_str(line.trim_end());
@@ -143,6 +145,21 @@ pub(super) fn text(name: &str, plugin: &PluginDescription, paint: Paint) -> Stri
         line(format!("  {}", paint.dim(&import.name)));
     }
     text
+}
+
+/// The same without anything that steers a terminal: a stranger wrote it.
+fn without_controls_anywhere(plugin: &PluginDescription) -> PluginDescription {
+    fn clean(value: &mut Json) {
+        match value {
+            Json::String(text) => *text = without_controls(text),
+            Json::Array(values) => values.iter_mut().for_each(clean),
+            Json::Object(entries) => entries.values_mut().for_each(clean),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(plugin).expect("a description is JSON, as `--json` prints it");
+    clean(&mut value);
+    serde_json::from_value(value).expect("texts were replaced by texts")
 }
 
 /// The name as it is written in the pipeline, the type, and whether it may be left out.

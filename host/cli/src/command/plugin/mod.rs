@@ -2,10 +2,13 @@
 
 mod add;
 mod bench;
+mod build;
 pub mod by_hand;
+mod check;
 mod inspect;
 mod keygen;
 mod list;
+mod new;
 mod pull;
 mod push;
 mod remove;
@@ -28,6 +31,12 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Make a plugin to begin with.
+    New(new::Arguments),
+    /// Build the plugin in a folder.
+    Build(build::Arguments),
+    /// Check that a plugin fits this host, and compare it with a published version.
+    Check(check::Arguments),
     /// Run the cases of a plugin: files with inputs, scripts for commands and HTTP, and what must come of them.
     Test(test::Arguments),
     /// Run one step by hand against a directory.
@@ -59,6 +68,9 @@ enum Command {
 /// Runs one of the subcommands.
 pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArguments) -> Result<Exit, Failure> {
     match &arguments.command {
+        Command::New(arguments) => new::run(arguments),
+        Command::Build(arguments) => build::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Test(arguments) => test::run(arguments, data_dir),
         Command::Run(arguments) => run::run(arguments, data_dir, blobs),
         Command::Bench(arguments) => bench::run(arguments),
