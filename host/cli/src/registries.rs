@@ -11,7 +11,7 @@ use oxide_registry::{
     signature::KeptSignatures,
 };
 
-use crate::{failure::Failure, project};
+use crate::{failure::Failure, project, terminal::without_controls};
 
 /// How registries are reached.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -89,14 +89,19 @@ fn of_lock(error: &LockFileError) -> Failure {
 /// Finds a plugin in a registry. What its config does not tell is read from its code, which is fetched then.
 pub async fn find(client: &Client, reference: &OciReference, store: &PluginStore) -> Result<Published, Failure> {
     let publication = publication::find(client, reference).await.map_err(|error| of_move(&error))?;
-    for note in &publication.contents.notes {
-        eprintln!("note: `{reference}`: {note}");
-    }
+    tell_notes(reference, &publication);
     let description = match &publication.promise.description {
         Some(description) => description.clone(),
         None => fetch(client, reference, &publication, store).await?,
     };
     Ok(Published { publication, description })
+}
+
+/// Says what is unusual about a plugin.
+pub fn tell_notes(reference: &OciReference, publication: &Publication) {
+    for note in &publication.contents.notes {
+        eprintln!("note: `{reference}`: {}", without_controls(note));
+    }
 }
 
 /// Fetches a plugin into the store, unless it is there, and reads what it really is.

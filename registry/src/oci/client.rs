@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use reqwest::{Method, Response, Url, header::LINK};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{
     blob::BlobReader,
@@ -98,11 +99,8 @@ impl Descriptor {
 }
 
 /// A list of manifests; all that we read of it.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Deserialize)]
 struct Index {
-    schema_version: u32,
-    media_type: Option<String>,
     #[serde(default)]
     manifests: Vec<Descriptor>,
 }
@@ -343,14 +341,23 @@ impl Client {
         subject: &Digest,
         referrer: Descriptor,
     ) -> Result<(), OciError> {
-        let mut manifests = self.listed_by_tag(repository, subject).await?;
-        if manifests.iter().any(|listed| listed.digest == referrer.digest) {
+        let unreadable = |error: serde_json::Error| protocol(repository, unreadable_list(&error));
+        let tag = referrers_tag(repository, subject);
+        // What others wrote into the list stays as it is, also where we do not know it.
+        let mut index = match self.manifest(&tag).await {
+            Ok(manifest) => serde_json::from_slice(&manifest.bytes).map_err(unreadable)?,
+            Err(error) if error.is_not_found() => {
+                json!({ "schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": [] })
+            }
+            Err(error) => return Err(error),
+        };
+        let manifests = index.get_mut("manifests").and_then(Value::as_array_mut);
+        let manifests = manifests.ok_or_else(|| protocol(repository, "its list of referrers holds no manifests"))?;
+        if manifests.iter().any(|listed| listed["digest"] == referrer.digest.as_str()) {
             return Ok(());
         }
-        manifests.push(referrer);
-        let index = Index { schema_version: 2, media_type: Some(media_type::INDEX.to_owned()), manifests };
-        let bytes = serde_json::to_vec(&index).map_err(|error| protocol(repository, error.to_string()))?;
-        self.put_manifest(&referrers_tag(repository, subject), media_type::INDEX, bytes).await.map(drop)
+        manifests.push(serde_json::to_value(&referrer).map_err(unreadable)?);
+        self.put_manifest(&tag, media_type::INDEX, index.to_string()).await.map(drop)
     }
 
     async fn listed_by_tag(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Descriptor>, OciError> {
@@ -359,8 +366,8 @@ impl Client {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let index: Index = serde_json::from_slice(&manifest.bytes)
-            .map_err(|error| protocol(repository, format!("its list of referrers cannot be read: {error}")))?;
+        let index: Index =
+            serde_json::from_slice(&manifest.bytes).map_err(|error| protocol(repository, unreadable_list(&error)))?;
         Ok(index.manifests)
     }
 
@@ -403,6 +410,10 @@ impl Client {
 fn referrers_tag(repository: &Repository, subject: &Digest) -> OciReference {
     let tag = subject.as_str().replace(':', "-");
     OciReference { repository: repository.clone(), tag: Some(tag), digest: None }
+}
+
+fn unreadable_list(error: &serde_json::Error) -> String {
+    format!("its list of referrers cannot be read: {error}")
 }
 
 fn exists(answer: Result<Response, OciError>) -> Result<bool, OciError> {

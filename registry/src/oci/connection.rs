@@ -26,7 +26,7 @@ use super::{
 
 /// How often something is tried in all.
 pub(super) const TRIES: u32 = 3;
-/// The longest wait that a registry may ask for and get.
+/// The longest wait that a registry may ask for and get; who asks for more is told to the user instead.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 /// The most that is read of an answer that is an error.
 const ERROR_BYTES_MAX: u64 = 64 << 10;
@@ -145,10 +145,11 @@ impl Connections {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
-            if tried >= request.tries || !is_transient(&error) {
+            let is_too_long = asked_wait.is_some_and(|asked| asked > WAIT_MAX);
+            if tried >= request.tries || is_too_long || !is_transient(&error) {
                 return Err(error);
             }
-            tokio::time::sleep(asked_wait.unwrap_or(wait).min(WAIT_MAX)).await;
+            tokio::time::sleep(asked_wait.unwrap_or(wait)).await;
             tried += 1;
             wait *= 2;
         }

@@ -174,6 +174,10 @@ async fn what_may_get_better_is_tried_three_times_and_the_rest_once() {
             _ => assert!(told.contains("answers 400 Bad Request"), "{told}"),
         }
     }
+    let patient = Server::new(|_, _| answer("429 Too Many Requests", "Retry-After: 3600\r\n", "")).await;
+    let (_folder, nobody) = client(&[]);
+    let error = nobody.manifest(&patient.repository().tagged("1").unwrap()).await.unwrap_err();
+    assert!(error.to_string().contains("asks to wait 3600 s") && patient.seen().len() == 1, "{error}");
     let registry = Server::new(|_, before| match before {
         0 | 1 => answer("502 Bad Gateway", "", ""),
         _ => answer("200 OK", "", "{}"),
@@ -264,4 +268,45 @@ async fn a_tag_is_resolved_by_its_head_or_where_that_says_nothing_by_its_manifes
     }
     assert_eq!(client.resolve(&quick.repository().at(&Digest::of(b"x"))).await.unwrap(), Digest::of(b"x"));
     assert_eq!(quick.seen().len(), 1, "a digest is its own answer");
+}
+
+#[tokio::test]
+async fn a_list_of_referrers_keeps_what_others_wrote_into_it() {
+    let subject = Digest::of(b"subject");
+    let listed = r#"{"schemaVersion":2,"manifests":[{"mediaType":"x","digest":"D","size":1,"platform":{"os":"wasip2"}}],"more":7}"#
+        .replace('D', Digest::of(b"theirs").as_str());
+    let written = Arc::new(Mutex::new(String::new()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (list, kept) = (listed.clone(), Arc::clone(&written));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            let is_whole = |request: &[u8]| {
+                let text = String::from_utf8_lossy(request);
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+                let length =
+                    head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                body.len() >= length.unwrap_or(0)
+            };
+            while !is_whole(&request) {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            let request = String::from_utf8(request).unwrap();
+            let reply = match request.starts_with("PUT") {
+                true => answer("201 Created", "", ""),
+                false => answer("200 OK", "", &list),
+            };
+            if request.starts_with("PUT") {
+                *kept.lock().unwrap() = request.split_once("\r\n\r\n").unwrap().1.to_owned();
+            }
+            stream.write_all(reply.as_bytes()).await.unwrap();
+        }
+    });
+    let (_folder, client) = client(&[]);
+    let repository = Repository::parse(&format!("{address}/acme/lint")).unwrap();
+    client.list_by_tag(&repository, &subject, Descriptor::of("y", b"ours")).await.unwrap();
+    let written = written.lock().unwrap().clone();
+    assert!(written.starts_with(listed.split_once("],").unwrap().0) && written.contains("\"more\":7"), "{written}");
+    assert!(written.contains(Digest::of(b"ours").as_str()), "{written}");
 }

@@ -47,9 +47,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
         for (name, reference) in &wanted {
             let publication = oxide_registry::oci::publication::find(&client, reference).await;
             let publication = publication.map_err(|error| registries::of_move(&error))?;
-            for note in &publication.contents.notes {
-                eprintln!("note: `{name}`: {note}");
-            }
+            registries::tell_notes(name, &publication);
             let by_digest = reference.repository.at(&publication.manifest.digest);
             let verified = registries::verify(&policy, &by_digest, &kept, &arguments.registries).await;
             verified.map_err(|error| registries::of_verify(&error))?;
