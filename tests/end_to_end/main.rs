@@ -1,12 +1,14 @@
 //! End to end: the real program on real projects. One binary, a module for each kind of story.
 //!
 //! `cases` runs every folder of `tests/cases`, `examples` every pipeline of `examples`; `c_project` is one of them from
-//! its checkout to an image in a registry; `crash` kills things; `compiling` is about plugins that are large or hostile;
+//! its checkout to an image in a registry; `authoring` makes plugins in each language, `golden` runs those of earlier contracts;
+//! `crash` kills things; `compiling` is about plugins that are large or hostile;
 //! `http` about what plugins reach over the network; `private` about rights on
 //! files; `services` looks for what containers leave, `terminal` for what people are shown; `tidy` holds the rules of the house.
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
 
+mod authoring;
 mod blobs;
 mod c_project;
 mod cases;
@@ -16,6 +18,7 @@ mod crash;
 mod docker_build;
 mod embedded_registry;
 mod examples;
+mod golden;
 mod http;
 mod docker_proxy;
 mod inspect;

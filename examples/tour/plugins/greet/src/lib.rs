@@ -7,8 +7,8 @@ use oxide::ci::{
     output::{self, Annotation, Severity},
 };
 
-// The contract first, then our own world. In a repository of your own, a copy of the contract takes the first place.
-wit_bindgen::generate!({ path: ["../../../../wit", "wit"], world: "acme:greet/greet", generate_all });
+// The build has written the contract into `wit/deps/`.
+wit_bindgen::generate!({ path: "wit", world: "acme:greet/greet", generate_all });
 
 struct Greet;
 
