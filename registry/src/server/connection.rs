@@ -20,8 +20,9 @@ use tokio::{
 /// How many connections are served at once; the others wait to be accepted.
 const CONNECTIONS_MAX: usize = 512;
 
-/// How long a connection may neither bring nor take a byte.
-const SILENCE: Duration = Duration::from_secs(120);
+/// How long a connection may neither bring nor take a byte. A large blob is on its way to a bucket for minutes after the
+/// client has sent it; bodies that do not come have a shorter bound of their own.
+const SILENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Accepts connections.
 pub(super) struct BoundedListener {

@@ -32,7 +32,7 @@ use axum::{
 use oxide_blobs::{Blobs, Location};
 use oxide_core::quantity;
 use serde_json::{Value as Json, json};
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 
 pub use self::{
     collect::{CollectError, Collected},
@@ -55,6 +55,8 @@ pub const BLOB_BYTES_MAX: u64 = 1 << 30;
 
 /// The folder of the registry in the store of blobs.
 const FOLDER: &str = "registry";
+/// How many manifests are held in memory at once; the others wait.
+const MANIFESTS_AT_ONCE: usize = 32;
 /// How long a manifest may take to arrive.
 const MANIFEST_PATIENCE: Duration = Duration::from_secs(60);
 /// How often abandoned uploads are looked for.
@@ -88,6 +90,7 @@ pub struct Registry {
     repositories: Repositories,
     uploads: Uploads,
     access: Access,
+    manifests: Semaphore,
     report: fn(&str),
     /// Held as long as the registry is open, so that nothing is collected meanwhile.
     _in_use: std::fs::File,
@@ -112,6 +115,7 @@ impl Registry {
             repositories: Repositories { objects, immutable_tags: settings.immutable_tags },
             uploads,
             access: Access::new(settings.users, settings.everybody, settings.read_only)?,
+            manifests: Semaphore::new(MANIFESTS_AT_ONCE),
             report: settings.report,
             _in_use: in_use,
         }))
@@ -322,6 +326,7 @@ impl Registry {
                 quantity::bytes(MANIFEST_BYTES_MAX as u64)
             ))
         };
+        let _held = self.manifests.acquire().await.map_err(|error| Refusal::internal("wait for others", error))?;
         let bytes = timeout(MANIFEST_PATIENCE, to_bytes(body, MANIFEST_BYTES_MAX)).await;
         let bytes = bytes.map_err(|_| Refusal::manifest_invalid("it took too long"))?.map_err(|_| too_large())?;
         let manifest = Manifest::parse(&bytes, manifest::content_type(headers)).map_err(Refusal::manifest_invalid)?;
