@@ -16,12 +16,12 @@ use crate::{
 };
 
 /// Where the test command installed the tools of the languages; none where it could not.
-fn tools() -> Option<PathBuf> {
+pub fn tools() -> Option<PathBuf> {
     std::env::var_os("OXIDE_TEST_LANGUAGES").map(PathBuf::from)
 }
 
 /// A project whose programs find the tools of the languages.
-fn project(tools: Option<&Path>) -> Project {
+pub fn project(tools: Option<&Path>) -> Project {
     let mut project = Project::new();
     if let Some(tools) = tools {
         let path = std::env::var_os("PATH").unwrap();

@@ -3,8 +3,9 @@
 //! `cases` runs every folder of `tests/cases`, `examples` every pipeline of `examples`; `c_project` is one of them from
 //! its checkout to an image in a registry; `authoring` makes plugins in each language, `golden` runs those of earlier contracts;
 //! `crash` kills things; `compiling` is about plugins that are large or hostile;
-//! `http` about what plugins reach over the network; `private` about rights on
-//! files; `services` looks for what containers leave, `terminal` for what people are shown; `tidy` holds the rules of the house.
+//! `http` about what plugins reach over the network; `plugin_cases` about tests of plugins; `registry_plugins` about those of registries; `private` about rights on
+//! files; `embedded_registry` serves our own registry, `signatures` verify who made a plugin;
+//! `services` looks for what containers leave, `terminal` for what people are shown; `tidy` holds the rules of the house.
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
 
@@ -16,19 +17,21 @@ mod certificates;
 mod compiling;
 mod crash;
 mod docker_build;
+mod docker_proxy;
 mod embedded_registry;
 mod examples;
 mod golden;
 mod http;
-mod docker_proxy;
 mod inspect;
+mod languages;
 mod oxide;
 mod plugin_cases;
 mod private;
 mod registry;
+mod registry_clients;
 mod registry_plugins;
 mod services;
 mod signatures;
+mod terminal;
 mod tidy;
 mod web_server;
-mod terminal;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    guests,
+    bench_languages, guests,
     languages::{self, Language},
     packages,
     tools::{Outcome, cargo, oxide, root, say, succeed},
@@ -35,8 +35,7 @@ pub fn run() -> Outcome {
     succeed(&mut cargo(&["build", "--quiet", "--package", "oxide-cli"]))?;
     let place = std::env::temp_dir().join(format!("oxide-bench-{}", std::process::id()));
     let result = measure(&place);
-    let _ = fs::remove_dir_all(&place);
-    let rows = result?;
+    let rows = result.inspect_err(|_| drop(fs::remove_dir_all(&place)))?;
     println!("\nOxide CI in numbers ({})\n", machine());
     println!("| what | ours | floor or peer | ratio | wanted | met |");
     println!("| --- | --- | --- | --- | --- | --- |");
@@ -44,6 +43,10 @@ pub fn run() -> Outcome {
         let met = if row.met { "yes" } else { "NO" };
         println!("| {} | {} | {} | {} | {} | {met} |", row.what, row.ours, row.floor, row.ratio, row.wanted);
     }
+    println!();
+    let languages = bench_languages::run(&place);
+    let _ = fs::remove_dir_all(&place);
+    languages?;
     println!();
     say("the warm call, against bare wasmtime");
     succeed(&mut cargo(&["bench", "--quiet", "--profile", "dev", "--workspace", "--bench", "warm_step"]))

@@ -3,11 +3,13 @@
 //! A file for each command; `tools` runs other programs, `services` starts what tests need.
 
 mod bench;
+mod bench_languages;
 mod dockerd;
 mod guests;
 mod languages;
 mod packages;
 mod registry;
+mod registry_clients;
 mod s3;
 mod test;
 mod tools;

@@ -6,6 +6,7 @@ use crate::{
     languages::{self, Language},
     packages,
     registry::{self, Registry},
+    registry_clients,
     s3::S3,
     tools::{Outcome, cargo, root, say, succeed, target},
 };
@@ -43,6 +44,7 @@ pub fn run(words: &[&str]) -> Outcome {
     }
     let registry = if missing.is_empty() { Some(Registry::start()?) } else { None };
     let engine = if missing.is_empty() { Some(start_docker(all_or_nothing)?) } else { None }.flatten();
+    let clients = if missing.is_empty() && has_languages { Some(registry_clients::ensure()?) } else { None };
     let s3 = start_s3(all_or_nothing)?;
     let mut tests = cargo(&["test", "--workspace", "--quiet"]);
     tests.args(words);
@@ -60,6 +62,10 @@ pub fn run(words: &[&str]) -> Outcome {
             .env("OXIDE_TEST_REGISTRY_USERNAME", registry::USERNAME)
             .env("OXIDE_TEST_REGISTRY_PASSWORD", registry::PASSWORD),
         None => tests.env_remove("OXIDE_TEST_REGISTRY"),
+    };
+    match &clients {
+        Some(folder) => tests.env("OXIDE_TEST_REGISTRY_CLIENTS", folder),
+        None => tests.env_remove("OXIDE_TEST_REGISTRY_CLIENTS"),
     };
     match &s3 {
         Some(server) => tests.env("OXIDE_TEST_S3", server.address()),

@@ -9,7 +9,6 @@ use oxide_runtime::{
     Plugin, PluginToLoad, RunInfo, Runtime, RuntimeConfig, StepCall,
     compile::Compiler,
     containers::NoContainerEngine,
-    responder: None,
     environment::{CommandSpec, Environment, EnvironmentError, EnvironmentKind, LogLimitReached, LogSink, Process},
 };
 
@@ -47,6 +46,7 @@ impl Ours {
             workspace: self.workspace.path().to_path_buf(),
             environment: Arc::new(Nowhere),
             containers: Arc::new(NoContainerEngine),
+            responder: None,
             log: Arc::new(Nowhere),
             secrets: Placeholders::default(),
             masker: Arc::default(),
