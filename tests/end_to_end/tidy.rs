@@ -29,6 +29,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "oxide-registry",
             "oxide-agent",
             "oxide-orchestrator",
+            "oxide-plugin-build",
             "oxide-store",
             "oxide-bus",
         ],
@@ -240,9 +241,9 @@ fn the_table_of_capabilities_is_true() {
         for entry in fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap()) {
             let name = entry.file_name().into_string().unwrap();
             let is_part = entry.path().is_dir() || Path::new(&name).extension().is_some_and(|found| found == kind);
-            // The world that every plugin includes is no interface.
+            // The world that every plugin includes is no interface, nor are the texts of earlier versions.
             assert!(
-                !is_part || name == "plugin.wit" || is_listed(&format!("{folder}/{name}")),
+                !is_part || name == "plugin.wit" || name == "released" || is_listed(&format!("{folder}/{name}")),
                 "the table of capabilities in sdk/capabilities.md does not name {folder}/{name}"
             );
         }

@@ -1,6 +1,8 @@
 //! Plugins that were built for a released version of the contract run on every later host of the same line: the text of today
 //! is compared with each released one.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
