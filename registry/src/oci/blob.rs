@@ -68,7 +68,7 @@ impl BlobReader {
                 Some(response) => response,
                 None => self.open().await?,
             };
-            let cause = match response.chunk().await {
+            let cause = match self.connections.next_bytes(&mut response).await {
                 Ok(Some(chunk)) => {
                     self.response = Some(response);
                     let chunk = self.skip(chunk);
@@ -83,7 +83,7 @@ impl BlobReader {
                     return Ok(Some(chunk));
                 }
                 Ok(None) => None,
-                Err(cause) => Some(cause.without_url()),
+                Err(cause) => cause,
             };
             self.cut(cause).await?;
         }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     blob::BlobReader,
-    connection::{self, Access, ClientSettings, Connections, Request, TRIES, protocol},
+    connection::{Access, ClientSettings, Connections, Request, TRIES, protocol},
     digest::Digest,
     error::OciError,
     reference::{OciReference, Repository},
@@ -139,7 +139,7 @@ impl Client {
         let response = self.manifest_request(reference, Method::GET).await?;
         let header = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let header = header.map(|value| value.split(';').next().unwrap_or(value).trim().to_owned());
-        let bytes = connection::read(repository, &what, response, MANIFEST_BYTES_MAX).await?;
+        let bytes = self.connections.read(repository, &what, response, MANIFEST_BYTES_MAX).await?;
         let digest = Digest::of(&bytes);
         if let Some(expected) = reference.digest.as_ref().filter(|expected| **expected != digest) {
             let host = repository.host().to_owned();
@@ -379,7 +379,7 @@ impl Client {
     ) -> Result<(T, Option<Request>), OciError> {
         let response = self.connections.send(repository, &request).await?;
         let next = next_page(&response);
-        let bytes = connection::read(repository, &request.what, response, MANIFEST_BYTES_MAX).await?;
+        let bytes = self.connections.read(repository, &request.what, response, MANIFEST_BYTES_MAX).await?;
         let page = serde_json::from_slice(&bytes)
             .map_err(|error| protocol(repository, format!("its answer cannot be read: {error}")))?;
         // A next page elsewhere would be somebody else's list.
@@ -427,7 +427,10 @@ fn exists(answer: Result<Response, OciError>) -> Result<bool, OciError> {
 /// May an upload that ended so be begun again?
 fn may_begin_again(error: &OciError) -> bool {
     match error {
-        OciError::Unreachable { .. } | OciError::Interrupted { .. } | OciError::NotFound { .. } => true,
+        OciError::Unreachable { .. }
+        | OciError::Silent { .. }
+        | OciError::Interrupted { .. }
+        | OciError::NotFound { .. } => true,
         OciError::Status { status, .. } => status.starts_with('5') || status.starts_with("416"),
         _ => false,
     }

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use reqwest::{
-    Method, Response, StatusCode, Url,
+    Method, RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RANGE, RETRY_AFTER, WWW_AUTHENTICATE},
     redirect::Policy,
 };
@@ -28,6 +28,8 @@ use super::{
 pub(super) const TRIES: u32 = 3;
 /// The longest wait that a registry may ask for and get; who asks for more is told to the user instead.
 const WAIT_MAX: Duration = Duration::from_secs(20);
+/// An upload that is slower is given up, in bytes per second.
+const UPLOAD_SPEED_MIN: u64 = 16 << 10;
 /// The most that is read of an answer that is an error.
 const ERROR_BYTES_MAX: u64 = 64 << 10;
 /// The largest answer of a token server.
@@ -47,6 +49,8 @@ pub struct ClientSettings {
     pub accounts: PathBuf,
     /// The wait before the second try; it doubles.
     pub first_wait: Duration,
+    /// How long a registry may say nothing. While it takes an upload it says nothing, and gets more time.
+    pub silence: Duration,
 }
 
 impl Default for ClientSettings {
@@ -55,6 +59,7 @@ impl Default for ClientSettings {
             insecure_hosts: insecure_hosts(std::env::var(INSECURE_REGISTRIES).ok().as_deref()),
             accounts: credentials::docker_settings(),
             first_wait: Duration::from_millis(500),
+            silence: Duration::from_secs(30),
         }
     }
 }
@@ -106,7 +111,6 @@ impl Connections {
             reqwest::Client::builder()
                 .user_agent(concat!("oxide/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(Duration::from_secs(10))
-                .read_timeout(Duration::from_secs(30))
                 .redirect(redirects())
         };
         Ok(Connections {
@@ -210,7 +214,30 @@ impl Connections {
         if let Some(authorization) = authorization {
             builder = builder.header(AUTHORIZATION, authorization);
         }
-        builder.send().await.map_err(|cause| self.unreachable(repository, cause))
+        let sent_bytes = request.body.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
+        self.heard(repository, builder, sent_bytes).await
+    }
+
+    /// Sends what was prepared, and waits for the head of the answer, but not for ever.
+    async fn heard(
+        &self,
+        repository: &Repository,
+        builder: RequestBuilder,
+        sent_bytes: u64,
+    ) -> Result<Response, OciError> {
+        let patience = self.settings.silence + Duration::from_secs(sent_bytes / UPLOAD_SPEED_MIN);
+        match tokio::time::timeout(patience, builder.send()).await {
+            Ok(answer) => answer.map_err(|cause| self.unreachable(repository, cause)),
+            Err(_) => Err(OciError::Silent { host: repository.host().to_owned(), seconds: patience.as_secs() }),
+        }
+    }
+
+    /// The next bytes of an answer, none at its end. The error has no cause if nothing came for too long.
+    pub async fn next_bytes(&self, response: &mut Response) -> Result<Option<Bytes>, Option<reqwest::Error>> {
+        match tokio::time::timeout(self.settings.silence, response.chunk()).await {
+            Ok(read) => read.map_err(|cause| Some(cause.without_url())),
+            Err(_) => Err(None),
+        }
     }
 
     /// A success, or words for what is wrong.
@@ -225,7 +252,7 @@ impl Connections {
             return Ok(response);
         }
         let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let said = said(read(repository, "an error", response, ERROR_BYTES_MAX).await.unwrap_or_default());
+        let said = said(self.read(repository, "an error", response, ERROR_BYTES_MAX).await.unwrap_or_default());
         let host = repository.host().to_owned();
         let named = repository.path().to_owned();
         let with_account =
@@ -280,9 +307,9 @@ impl Connections {
                 (client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form), true)
             }
         };
-        let response = builder.send().await.map_err(|cause| self.unreachable(repository, cause))?;
+        let response = self.heard(repository, builder, 0).await?;
         let status = response.status();
-        let body = read(repository, "a token", response, TOKEN_BYTES_MAX).await?;
+        let body = self.read(repository, "a token", response, TOKEN_BYTES_MAX).await?;
         let host = repository.host().to_owned();
         match status {
             status if status.is_success() => {}
@@ -307,6 +334,39 @@ impl Connections {
         match token.and_then(|token| token.token.or(token.access_token)) {
             Some(token) if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(format!("Bearer {token}"))),
             _ => Err(protocol(repository, "its token server gives no token")),
+        }
+    }
+
+    /// Reads a whole answer, up to a bound.
+    pub async fn read(
+        &self,
+        repository: &Repository,
+        what: &str,
+        mut response: Response,
+        bytes_max: u64,
+    ) -> Result<Bytes, OciError> {
+        let host = repository.host();
+        let too_large = || OciError::TooLarge { host: host.to_owned(), what: what.to_owned(), bytes_max };
+        let size = response.content_length();
+        if size.is_some_and(|size| size > bytes_max) {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::new();
+        loop {
+            match self.next_bytes(&mut response).await {
+                Ok(Some(chunk)) if (bytes.len() + chunk.len()) as u64 > bytes_max => return Err(too_large()),
+                Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+                Ok(None) => return Ok(bytes.into()),
+                Err(cause) => {
+                    return Err(OciError::Interrupted {
+                        host: host.to_owned(),
+                        what: what.to_owned(),
+                        got: bytes.len() as u64,
+                        size: size.unwrap_or(0),
+                        cause,
+                    });
+                }
+            }
         }
     }
 
@@ -356,38 +416,6 @@ fn challenge(headers: &HeaderMap) -> Option<Challenge> {
     Challenge::from_headers(lines)
 }
 
-/// Reads a whole answer, up to a bound.
-pub(super) async fn read(
-    repository: &Repository,
-    what: &str,
-    mut response: Response,
-    bytes_max: u64,
-) -> Result<Bytes, OciError> {
-    let host = repository.host();
-    let too_large = || OciError::TooLarge { host: host.to_owned(), what: what.to_owned(), bytes_max };
-    let size = response.content_length();
-    if size.is_some_and(|size| size > bytes_max) {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if (bytes.len() + chunk.len()) as u64 > bytes_max => return Err(too_large()),
-            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
-            Ok(None) => return Ok(bytes.into()),
-            Err(cause) => {
-                return Err(OciError::Interrupted {
-                    host: host.to_owned(),
-                    what: what.to_owned(),
-                    got: bytes.len() as u64,
-                    size: size.unwrap_or(0),
-                    cause: Some(cause.without_url()),
-                });
-            }
-        }
-    }
-}
-
 /// An answer that the protocol does not know.
 pub(super) fn protocol(repository: &Repository, problem: impl Into<String>) -> OciError {
     OciError::Protocol { host: repository.host().to_owned(), problem: problem.into() }
@@ -401,7 +429,7 @@ fn is_transient(error: &OciError) -> bool {
         // A host that does not exist or refuses may be there again in a moment, too; what cannot be is that a certificate
         // gets better or a redirect is allowed.
         OciError::Unreachable { cause, .. } => !cause.is_redirect() && !cause.is_builder() && !is_about_trust(cause),
-        OciError::Interrupted { .. } => true,
+        OciError::Interrupted { .. } | OciError::Silent { .. } => true,
         _ => false,
     }
 }

@@ -74,6 +74,14 @@ pub enum OciError {
         #[source]
         cause: reqwest::Error,
     },
+    /// It took the request and said nothing, at every try.
+    #[error("registry {host} has not answered within {seconds} s")]
+    Silent {
+        /// The registry.
+        host: String,
+        /// How long it had, in seconds.
+        seconds: u64,
+    },
     /// The connection ended in the middle of the bytes, at every try.
     #[error("registry {host} ended the connection while it sent {what}, {got} of {size} bytes had come")]
     Interrupted {
@@ -166,6 +174,9 @@ impl OciError {
                 "check the name `{host}` and the network; a registry that speaks http without encryption wants \
                  `--insecure-registry {host}`"
             )),
+            OciError::Silent { .. } => {
+                Some("try again later, or look at the network between here and there".to_owned())
+            }
             OciError::Interrupted { .. } => Some("try again; what was stored stays".to_owned()),
             OciError::Credentials { cause, .. } => cause.hint(),
             _ => None,

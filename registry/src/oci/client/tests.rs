@@ -71,7 +71,12 @@ fn client(registries: &[&Server]) -> (tempfile::TempDir, Client) {
     let entries = registries.iter().map(|server| format!(r#""{}": {{"auth": "YWRhOndvcmQ="}}"#, server.address));
     let text = format!(r#"{{"auths": {{{}}}}}"#, entries.collect::<Vec<_>>().join(","));
     std::fs::write(&accounts, text).unwrap();
-    let settings = ClientSettings { insecure_hosts: Vec::new(), accounts, first_wait: Duration::from_millis(1) };
+    let settings = ClientSettings {
+        insecure_hosts: Vec::new(),
+        accounts,
+        first_wait: Duration::from_millis(1),
+        silence: Duration::from_millis(400),
+    };
     (folder, Client::new(settings).unwrap())
 }
 
@@ -309,4 +314,38 @@ async fn a_list_of_referrers_keeps_what_others_wrote_into_it() {
     let written = written.lock().unwrap().clone();
     assert!(written.starts_with(listed.split_once("],").unwrap().0) && written.contains("\"more\":7"), "{written}");
     assert!(written.contains(Digest::of(b"ours").as_str()), "{written}");
+}
+
+#[tokio::test]
+async fn a_registry_that_says_nothing_is_given_up_but_a_slow_upload_is_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let reply = match &head[..3] {
+                    b"HEA" => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(),
+                    b"POS" => answer("202 Accepted", "Location: /upload\r\n", ""),
+                    b"PUT" => {
+                        // Longer than it may say nothing otherwise.
+                        tokio::time::sleep(Duration::from_millis(900)).await;
+                        answer("201 Created", "", "")
+                    }
+                    _ => return tokio::time::sleep(Duration::from_secs(60)).await,
+                };
+                stream.write_all(reply.as_bytes()).await.unwrap();
+                // What is still on its way is read, or the answer would be lost.
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            });
+        }
+    });
+    let (_folder, client) = client(&[]);
+    let repository = Repository::parse(&format!("{address}/acme/lint")).unwrap();
+    assert!(client.put_blob(&repository, vec![7; 64 << 10]).await.unwrap());
+    let error = client.manifest(&repository.tagged("1").unwrap()).await.unwrap_err();
+    assert!(matches!(error, OciError::Silent { .. }), "{error}");
 }
