@@ -17,9 +17,10 @@ use crate::{
 
 /// Arguments of `oxide plugin push`.
 #[derive(clap::Args)]
+#[command(override_usage = "oxide plugin push [OPTIONS] [DIR|FILE] REF")]
 pub struct Arguments {
     /// The folder of the plugin or a `.wasm` file (default: this folder), and where it goes, such as ghcr.io/acme/greet:1.2.0.
-    #[arg(num_args = 1..=2, required = true, value_names = ["DIR|FILE", "REF"])]
+    #[arg(num_args = 1..=2, required = true, value_name = "DIR|FILE|REF")]
     words: Vec<String>,
     #[command(flatten)]
     registries: RegistryArguments,
