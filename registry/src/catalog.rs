@@ -105,7 +105,7 @@ pub enum ResolveError {
         path: PathBuf,
     },
     /// The folder holds no component yet.
-    #[error("`{reference}` has no plugin.wasm yet: `cargo xtask plugin {}` builds it", folder.display())]
+    #[error("`{reference}` has no plugin.wasm yet: `oxide plugin build {}` makes it", folder.display())]
     NotBuilt {
         /// As it was written.
         reference: String,

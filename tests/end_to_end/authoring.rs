@@ -1,4 +1,5 @@
-//! From nothing to a plugin that runs, in each language: `oxide plugin new`, `build`, `check`, then a run.
+//! From nothing to a plugin that runs, in each language: `oxide plugin new`, `build`, `check`, `test`, a run, `push` to two
+//! registries, and runs of what lies there, by digest.
 //!
 //! The tools of the languages are those that the test command installed below `OXIDE_TEST_LANGUAGES`; Rust is always there.
 
@@ -13,6 +14,7 @@ use oxide_plugin_build::embed::{DocumentedWit, Facts, embed};
 use crate::{
     embedded_registry::EmbeddedRegistry,
     oxide::{Ended, Project, root},
+    registry::Registry,
 };
 
 /// Where the test command installed the tools of the languages; none where it could not.
@@ -32,7 +34,7 @@ pub fn project(tools: Option<&Path>) -> Project {
 }
 
 /// Makes the plugin `team:say-hi` in the folder `hi`, builds it twice, checks it and runs it.
-fn from_nothing_to_a_run(project: &Project, lang: &str, reproducible: bool) {
+fn from_nothing_to_a_run(project: &mut Project, lang: &str, reproducible: bool) {
     let said = project.oxide(&["plugin", "new", "hi", "--lang", lang, "--name", "team:say-hi"]).expect(0).stdout;
     assert!(said.contains("made team:say-hi in hi") && said.contains("oxide plugin build hi"), "{said}");
     if let Some(tools) = tools().filter(|_| lang.ends_with("script")) {
@@ -61,24 +63,47 @@ fn from_nothing_to_a_run(project: &Project, lang: &str, reproducible: bool) {
     .unwrap();
     let shown = project.oxide(&["run", "--verbose"]).expect(0).stdout;
     assert!(shown.contains("it said Hello, Ada!"), "{shown}");
+
+    let tested = project.oxide(&["plugin", "test", "hi"]).expect(0).stdout;
+    assert!(tested.lines().filter(|line| line.starts_with("ok ")).count() >= 2, "{tested}");
+    let embedded = EmbeddedRegistry::start(project, &[]);
+    runs_from(project, &embedded.address, lang);
+    if let Some(registry) = Registry::of_tests() {
+        registry.let_in(project, &[&registry.address], &registry.password);
+        runs_from(project, &registry.address, lang);
+    }
+}
+
+/// Publishes the plugin, takes it into the project by the digest that it got, and runs it.
+fn runs_from(project: &Project, registry: &str, lang: &str) {
+    let tag = format!("{registry}/authors/in-{lang}:0.1.0");
+    let pushed = project.oxide(&["plugin", "push", "hi", &tag, "--json"]).expect(0).stdout;
+    let pushed: serde_json::Value = serde_json::from_str(&pushed).unwrap();
+    let pinned = format!("{registry}/authors/in-{lang}@{}", pushed["digest"].as_str().unwrap());
+    project.oxide(&["plugin", "add", "--yes", &pinned]).expect(0);
+    let pipeline = fs::read_to_string(project.path("oxide.yaml")).unwrap();
+    let used = pipeline.lines().find_map(|line| line.trim().strip_prefix("uses: ")).unwrap().to_owned();
+    fs::write(project.path("oxide.yaml"), pipeline.replace(&used, &pinned)).unwrap();
+    let shown = project.oxide(&["run", "--locked", "--verbose"]).expect(0).stdout;
+    assert!(shown.contains(&pinned) && shown.contains("it said Hello, Ada!"), "{shown}");
 }
 
 #[test]
 fn a_plugin_in_rust() {
-    from_nothing_to_a_run(&project(None), "rust", true);
+    from_nothing_to_a_run(&mut project(None), "rust", true);
 }
 
 #[test]
 fn a_plugin_in_javascript() {
     let Some(tools) = tools() else { return };
-    from_nothing_to_a_run(&project(Some(&tools)), "javascript", false);
+    from_nothing_to_a_run(&mut project(Some(&tools)), "javascript", false);
 }
 
 #[test]
 fn a_plugin_in_typescript() {
     let Some(tools) = tools() else { return };
-    let project = project(Some(&tools));
-    from_nothing_to_a_run(&project, "typescript", false);
+    let mut project = project(Some(&tools));
+    from_nothing_to_a_run(&mut project, "typescript", false);
     // A mistake in types is told by the compiler, and no component is made of it.
     let source = fs::read_to_string(project.path("hi/src/plugin.ts")).unwrap();
     fs::write(project.path("hi/src/plugin.ts"), source + "\nexport const wrong: number = \"text\";\n").unwrap();
@@ -89,14 +114,14 @@ fn a_plugin_in_typescript() {
 #[test]
 fn a_plugin_in_python() {
     let Some(tools) = tools() else { return };
-    from_nothing_to_a_run(&project(Some(&tools)), "python", false);
+    from_nothing_to_a_run(&mut project(Some(&tools)), "python", false);
 }
 
 #[test]
 fn a_plugin_in_c() {
     let Some(tools) = tools() else { return };
-    let project = project(Some(&tools));
-    from_nothing_to_a_run(&project, "c", true);
+    let mut project = project(Some(&tools));
+    from_nothing_to_a_run(&mut project, "c", true);
     fs::write(project.path("hi/src/broken.c"), "int broken(void) { return }\n").unwrap();
     let refused = project.oxide(&["plugin", "build", "hi"]).expect(3).stderr;
     assert!(refused.contains("broken.c:1") && refused.contains("written in C"), "{refused}");
@@ -105,7 +130,7 @@ fn a_plugin_in_c() {
 #[test]
 fn a_plugin_in_go() {
     let Some(tools) = tools() else { return };
-    from_nothing_to_a_run(&project(Some(&tools)), "go", true);
+    from_nothing_to_a_run(&mut project(Some(&tools)), "go", true);
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! The container registry that the test command started, where `OXIDE_TEST_REGISTRY` says how to reach it.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
+    path::PathBuf,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::json;
 
-use crate::oxide::docker;
+use crate::oxide::{Project, docker};
 
 /// The registry and an account that may push to it.
 pub struct Registry {
@@ -34,6 +37,18 @@ impl Registry {
             username: account("OXIDE_TEST_REGISTRY_USERNAME"),
             password: account("OXIDE_TEST_REGISTRY_PASSWORD"),
         })
+    }
+
+    /// Lets the programs of a project use an account at these hosts, by Docker's settings. Answers with their folder.
+    pub fn let_in(&self, project: &mut Project, hosts: &[&str], password: &str) -> PathBuf {
+        let account = STANDARD.encode(format!("{}:{password}", self.username));
+        let hosts = hosts.iter().map(|host| ((*host).to_owned(), json!({ "auth": account })));
+        let settings = json!({ "auths": hosts.collect::<serde_json::Map<_, _>>() });
+        let folder = project.path("docker");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("config.json"), settings.to_string()).unwrap();
+        project.set("DOCKER_CONFIG", folder.to_str().unwrap());
+        folder
     }
 
     /// The digest that the registry itself tells for a tag.

@@ -6,8 +6,6 @@ use std::{
     process::Command,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-
 use crate::{
     oxide::{Ended, Project, root},
     registry::Registry,
@@ -31,11 +29,7 @@ impl Clients {
         let mut project = Project::with_pipeline(&pipeline.replace("REGISTRY", &registry.address));
         let greet = root().join("examples/tour/plugins/greet/plugin.wasm");
         fs::copy(greet, project.path("plugins/greet.wasm")).expect("`cargo xtask guests` builds it");
-        let account = STANDARD.encode(format!("{}:{}", registry.username, registry.password));
-        let settings = serde_json::json!({ "auths": { registry.address.as_str(): { "auth": account } } });
-        fs::create_dir_all(project.path("docker")).unwrap();
-        fs::write(project.path("docker/config.json"), settings.to_string()).unwrap();
-        project.set("DOCKER_CONFIG", project.path("docker").to_str().unwrap());
+        registry.let_in(&mut project, &[&registry.address], &registry.password);
         Some(Clients { registry, tools, project })
     }
 
@@ -118,7 +112,7 @@ fn what_wkg_has_pushed_runs_as_a_step() {
     let inspected = clients.project.oxide(&["plugin", "inspect", &theirs]).expect(0);
     assert!(inspected.stdout.contains("name: string"), "{}", inspected.stdout);
     clients.project.oxide(&["plugin", "add", "--yes", &theirs]).expect(0);
-    let run = clients.project.oxide(&["run"]).expect(0);
+    let run = clients.project.oxide(&["run", "--verbose"]).expect(0);
     assert!(run.stdout.contains("Hello, Ada"), "{}\n{}", run.stdout, run.stderr);
 }
 
@@ -141,7 +135,7 @@ const ORAS_PULL: &str = "\
 import sys, oras.client
 reference, username, password = sys.argv[1:]
 client = oras.client.OrasClient(insecure=True, auth_backend='basic')
-client.login(hostname=reference.split('/')[0], username=username, password=password, insecure=True)
+client.set_basic_auth(username, password)
 files = client.pull(target=reference, outdir='by-oras', allowed_media_type=['application/wasm'])
 assert files, 'oras found no file'
 ";
@@ -150,7 +144,7 @@ const ORAS_PUSH: &str = "\
 import sys, oras.client
 reference, username, password = sys.argv[1:]
 client = oras.client.OrasClient(insecure=True, auth_backend='basic')
-client.login(hostname=reference.split('/')[0], username=username, password=password, insecure=True)
+client.set_basic_auth(username, password)
 answer = client.push(target=reference, files=['plugins/greet.wasm:application/wasm'], disable_path_validation=True)
 assert answer.status_code in (200, 201), answer.text
 ";

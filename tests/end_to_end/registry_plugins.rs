@@ -14,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use oxide_registry::{
     lock,
     oci::{self, Client, ClientSettings, Descriptor, OciReference, media_type},
@@ -27,13 +26,7 @@ use crate::{oxide::Project, registry::Registry};
 /// A project whose Docker settings have the account of the registry, for every address of `hosts`.
 fn project(registry: &Registry, hosts: &[&str], password: &str) -> Project {
     let mut project = Project::new();
-    let account = STANDARD.encode(format!("{}:{password}", registry.username));
-    let hosts = hosts.iter().map(|host| ((*host).to_owned(), json!({ "auth": account })));
-    let settings = json!({ "auths": hosts.collect::<serde_json::Map<_, _>>() });
-    fs::create_dir_all(project.path("docker")).unwrap();
-    fs::write(project.path("docker/config.json"), settings.to_string()).unwrap();
-    let folder = project.path("docker").display().to_string();
-    project.set("DOCKER_CONFIG", &folder);
+    registry.let_in(&mut project, hosts, password);
     project
 }
 

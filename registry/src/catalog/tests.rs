@@ -135,7 +135,7 @@ fn a_folder_uses_its_plugin_wasm_and_a_file_itself() {
     let (folder, catalog) = project();
     std::fs::create_dir(folder.path().join("lint")).unwrap();
     let told = catalog.resolve("./lint").err().unwrap().to_string();
-    assert!(told.contains("cargo xtask plugin") && told.contains("lint"), "{told}");
+    assert!(told.contains("oxide plugin build") && told.contains("lint"), "{told}");
 
     std::fs::write(folder.path().join("lint/plugin.wasm"), "\0asm").unwrap();
     let found = catalog.resolve("./lint").unwrap();
