@@ -135,7 +135,7 @@ const ORAS_PULL: &str = "\
 import sys, oras.client
 reference, username, password = sys.argv[1:]
 client = oras.client.OrasClient(insecure=True, auth_backend='basic')
-client.set_basic_auth(username, password)
+client.auth.set_basic_auth(username, password)
 files = client.pull(target=reference, outdir='by-oras', allowed_media_type=['application/wasm'])
 assert files, 'oras found no file'
 ";
@@ -144,7 +144,7 @@ const ORAS_PUSH: &str = "\
 import sys, oras.client
 reference, username, password = sys.argv[1:]
 client = oras.client.OrasClient(insecure=True, auth_backend='basic')
-client.set_basic_auth(username, password)
+client.auth.set_basic_auth(username, password)
 answer = client.push(target=reference, files=['plugins/greet.wasm:application/wasm'], disable_path_validation=True)
 assert answer.status_code in (200, 201), answer.text
 ";
