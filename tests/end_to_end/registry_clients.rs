@@ -136,7 +136,7 @@ import sys, oras.client
 reference, username, password = sys.argv[1:]
 client = oras.client.OrasClient(insecure=True, auth_backend='basic')
 client.auth.set_basic_auth(username, password)
-files = client.pull(target=reference, outdir='by-oras', allowed_media_type=['application/wasm'])
+files = client.pull(target=reference, outdir='by-oras')
 assert files, 'oras found no file'
 ";
 
