@@ -122,6 +122,13 @@ fn a_plugin_in_c() {
     let Some(tools) = tools() else { return };
     let mut project = project(Some(&tools));
     from_nothing_to_a_run(&mut project, "c", true);
+    // A comment changes nothing in the component, which is as new as its sources after a build all the same.
+    let source = fs::read_to_string(project.path("hi/src/plugin.c")).unwrap();
+    fs::write(project.path("hi/src/plugin.c"), source + "/* That is all. */\n").unwrap();
+    let test = || project.oxide(&["plugin", "test", "hi"]).expect(0).stderr;
+    assert!(test().contains("older than"));
+    project.oxide(&["plugin", "build", "hi"]).expect(0);
+    assert!(!test().contains("older than"));
     fs::write(project.path("hi/src/broken.c"), "int broken(void) { return }\n").unwrap();
     let refused = project.oxide(&["plugin", "build", "hi"]).expect(3).stderr;
     assert!(refused.contains("broken.c:1") && refused.contains("written in C"), "{refused}");

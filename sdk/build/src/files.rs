@@ -28,12 +28,16 @@ impl FileError {
     }
 }
 
-/// Writes a file with the folders that it needs. One that would not change is left alone, so that tools that look at
-/// times do nothing. A reader never sees half of it: it is written beside, then renamed.
+/// Writes a file as [`write`] does. One that would not change is left alone, so that tools that look at times do nothing.
 pub fn write_if_changed(path: &Path, contents: &[u8]) -> Result<(), FileError> {
-    if fs::read(path).is_ok_and(|old| old == contents) {
-        return Ok(());
+    match fs::read(path) {
+        Ok(old) if old == contents => Ok(()),
+        _ => write(path, contents),
     }
+}
+
+/// Writes a file with the folders that it needs. A reader never sees half of it: it is written beside, then renamed.
+pub fn write(path: &Path, contents: &[u8]) -> Result<(), FileError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let unfinished = folder.join(format!(".{name}.{}", std::process::id()));

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     embed::{self, DocumentedWit, EmbedError, Facts, Metadata},
     embedded,
-    files::{FileError, mirror, write_if_changed},
+    files::{FileError, mirror, write},
     language::{self, Language, LanguageError},
     project::{Project, ProjectError},
 };
@@ -79,7 +79,8 @@ pub fn build_project(directory: &Path, target_directory: Option<&Path>) -> Resul
     let raw = language::build(&project, &wit, target_directory).map_err(failed)?;
     let component = embed::embed(&raw, &wit, &facts)?;
     let path = directory.join(COMPONENT_FILE);
-    write_if_changed(&path, &component)?;
+    // Also where nothing changed: its time tells that it is as new as its sources.
+    write(&path, &component)?;
     Ok(BuiltProject { project, path, metadata, component })
 }
 
