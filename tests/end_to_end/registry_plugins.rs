@@ -155,6 +155,55 @@ fn a_plugin_is_added_and_run_and_a_tag_that_moves_changes_nothing_until_it_is_up
 }
 
 #[test]
+fn the_code_that_runs_is_that_of_the_manifest_that_was_approved() {
+    let Some(registry) = Registry::of_tests() else { return };
+    let project = usual(&registry);
+    let pushed = |component: &str, reference: &str| {
+        let ended = project.oxide(&["plugin", "push", component, reference, "--json"]).expect(0);
+        json_of(&ended.stdout)
+    };
+    let (approved, other) = ("bound/noop:1", "bound/spender:1");
+    let (approved, other) = (in_repository(&registry.address, approved), in_repository(&registry.address, other));
+    let noop = pushed("plugins/noop.wasm", &approved);
+    let spender = pushed("plugins/spender.wasm", &other);
+    pipeline(&project, &approved, "");
+    project.oxide(&["plugin", "add", &approved, "--yes"]).expect(0);
+    project.oxide(&["run"]).expect(0);
+    // Another component lies on this machine, and somebody writes it and its rights into the lock.
+    project.oxide(&["plugin", "pull", &other]).expect(0);
+    let text = fs::read_to_string(project.path("oxide.lock")).unwrap();
+    let text = text.replace(noop["component"].as_str().unwrap(), spender["component"].as_str().unwrap());
+    let text = text.replace("grants = []", "grants = [\"environment\", \"secrets\"]");
+    fs::write(project.path("oxide.lock"), text).unwrap();
+    for command in [&["plan"][..], &["run", "--locked"], &["validate"]] {
+        let refused = project.oxide(command).expect(3);
+        let said = format!("and it holds {}", noop["component"].as_str().unwrap());
+        assert!(refused.stderr.contains(&said), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn plugins_that_are_added_at_the_same_time_are_all_in_the_lock() {
+    let Some(registry) = Registry::of_tests() else { return };
+    let project = usual(&registry);
+    pipeline(&project, "./plugins/noop.wasm", "");
+    let references: Vec<String> =
+        (0..6).map(|number| in_repository(&registry.address, &format!("many/noop-{number}:1"))).collect();
+    for reference in &references {
+        project.oxide(&["plugin", "push", "plugins/noop.wasm", reference]).expect(0);
+    }
+    let adding: Vec<_> = references
+        .iter()
+        .map(|reference| project.command(&["plugin", "add", reference, "--yes"]).stdout(Stdio::null()).spawn().unwrap())
+        .collect();
+    for mut child in adding {
+        assert!(child.wait().unwrap().success());
+    }
+    let list = json_of(&project.oxide(&["plugin", "list", "--json"]).expect(0).stdout);
+    assert_eq!(list.as_array().unwrap().len(), references.len(), "{list}");
+}
+
+#[test]
 fn a_byte_that_changed_on_the_disk_is_refused_and_fetching_again_mends_it() {
     let Some(registry) = Registry::of_tests() else { return };
     let project = usual(&registry);

@@ -11,6 +11,8 @@ use oxide_registry::{
     signature::KeptSignatures,
 };
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::{failure::Failure, project, terminal::without_controls};
 
 /// How registries are reached.
@@ -74,9 +76,17 @@ pub fn read_lock(project: &Path) -> Result<Lock, Failure> {
     lock::file::read(project).map_err(|error| of_lock(&error))
 }
 
-/// Writes the lock of a project.
-pub fn write_lock(project: &Path, lock: &Lock) -> Result<(), Failure> {
-    lock::file::write(project, lock).map_err(|error| of_lock(&error))
+/// Changes the lock of a project: it is read anew and written while no other `oxide` does so.
+pub fn change_lock(project: &Path, change: impl FnOnce(&mut Lock)) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::trouble(format!("could not keep others from {}", project.display())).because(&error)
+    };
+    // The folder itself is what processes wait for: there is no file to leave behind.
+    let folder = std::fs::File::open(project).map_err(failed)?;
+    flock(&folder, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+    let mut lock = read_lock(project)?;
+    change(&mut lock);
+    lock::file::write(project, &lock).map_err(|error| of_lock(&error))
 }
 
 fn of_lock(error: &LockFileError) -> Failure {

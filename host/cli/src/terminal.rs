@@ -94,6 +94,11 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// The same on one line: what a stranger wrote makes no lines of its own.
+pub fn on_one_line(text: &str) -> String {
+    without_controls(text).replace('\n', " ")
+}
+
 /// Makes text that a guest or a command wrote safe to show outside of its log: nothing that steers a terminal.
 pub fn without_controls(text: &str) -> String {
     text.chars()

@@ -35,6 +35,17 @@ pub mod media_type {
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
     /// A list of manifests as Docker wrote it before.
     pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+    /// What a manifest says that it is; the manifest of one thing if it says nothing.
+    pub fn of(manifest: &[u8]) -> String {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Kind {
+            media_type: Option<String>,
+        }
+        let kind: Option<Kind> = serde_json::from_slice(manifest).ok();
+        kind.and_then(|kind| kind.media_type).unwrap_or_else(|| MANIFEST.to_owned())
+    }
 }
 
 /// What we can read where a manifest is asked for.

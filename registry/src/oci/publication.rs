@@ -6,7 +6,7 @@ use bytes::Bytes;
 use oxide_core::plugin::PluginDescription;
 
 use super::{
-    client::{Client, Manifest, media_type},
+    client::{Client, MANIFEST_BYTES_MAX, Manifest, media_type},
     digest::Digest,
     error::OciError,
     layout::{self, CONFIG_BYTES_MAX, Contents, LayoutError, Promise},
@@ -92,6 +92,27 @@ pub async fn find(client: &Client, reference: &OciReference) -> Result<Publicati
         }
     };
     Ok(Publication { manifest, contents, promise, config })
+}
+
+/// The same for a manifest that an earlier [`fetch`] has put into the store: nobody is asked over the network. None if it is not
+/// there, or not whole any more.
+///
+/// # Errors
+/// If what is there is no plugin.
+pub fn find_stored(store: &PluginStore, reference: &OciReference) -> Result<Option<Publication>, LayoutError> {
+    let Some(digest) = reference.digest.clone() else { return Ok(None) };
+    let Ok(bytes) = store.load(&digest, MANIFEST_BYTES_MAX) else { return Ok(None) };
+    let manifest = Manifest { media_type: media_type::of(&bytes), bytes: bytes.into(), digest };
+    let contents = layout::contents(&manifest)?;
+    let (config, promise) = match &contents.config {
+        None => (None, Promise::default()),
+        Some(descriptor) => {
+            let Ok(bytes) = store.load(&descriptor.digest, CONFIG_BYTES_MAX) else { return Ok(None) };
+            let promise = layout::promise(&bytes, &contents.component)?;
+            (Some(bytes.into()), promise)
+        }
+    };
+    Ok(Some(Publication { manifest, contents, promise, config }))
 }
 
 /// Brings a plugin into the store, unless it is there as it should be.

@@ -12,7 +12,7 @@ use oxide_core::{
 };
 use oxide_registry::{
     Catalog, LockedPlugin, PluginStore, Reference, ResolvedPlugin,
-    oci::{OciReference, publication},
+    oci::{MoveError, OciReference, layout::Promise, publication},
     policy::Policy,
     signature::KeptSignatures,
 };
@@ -32,6 +32,8 @@ type Described = Result<(PluginDescription, bool), String>;
 /// The plugins of a plan.
 pub(super) struct Plugins {
     catalog: Catalog,
+    /// What the manifests of those of registries say of their code.
+    promises: HashMap<String, Promise>,
     known: RefCell<HashMap<String, Described>>,
 }
 
@@ -54,7 +56,7 @@ impl Plugins {
         let catalog = Catalog::new(directory);
         let references = references(pipeline);
         if references.is_empty() {
-            return Ok(Plugins { catalog, known: RefCell::default() });
+            return Ok(Plugins { catalog, promises: HashMap::new(), known: RefCell::default() });
         }
         let data = project::data_directory(data_dir)?;
         let supply = Supply {
@@ -72,8 +74,14 @@ impl Plugins {
                 Err(error) => drop(known.insert(text, Err(in_one_line(&error)))),
             }
         }
-        known.extend(local_engine::in_runtime(async { Ok(Arc::new(supply).all(locked).await) })?);
-        Ok(Plugins { catalog, known: RefCell::new(known) })
+        let mut promises = HashMap::new();
+        for (text, ready) in local_engine::in_runtime(async { Ok(Arc::new(supply).all(locked).await) })? {
+            match ready {
+                Ok(promise) => drop(promises.insert(text, promise)),
+                Err(problem) => drop(known.insert(text, Err(problem))),
+            }
+        }
+        Ok(Plugins { catalog, promises, known: RefCell::new(known) })
     }
 
     /// What a plugin asks for, takes and gives, and whether it is built in.
@@ -82,40 +90,52 @@ impl Plugins {
             return known.clone();
         }
         let described = self.catalog.resolve(reference).map_err(|error| in_one_line(&error)).and_then(describe);
+        let described =
+            described.and_then(|known| match self.promises.get(reference).map(|one| one.differences(&known.0)) {
+                Some(differences) if !differences.is_empty() => Err(format!(
+                    "it is not what it promises: {}; do not use it, and tell whoever published it",
+                    differences.join("; ")
+                )),
+                _ => Ok(known),
+            });
         self.known.borrow_mut().insert(reference.to_owned(), described.clone());
         described
     }
 }
 
 impl Supply {
-    /// Makes all of them ready, side by side; answers with those that cannot be used, and why.
-    async fn all(self: Arc<Self>, plugins: Vec<(String, LockedPlugin)>) -> Vec<(String, Described)> {
+    /// Makes all of them ready, side by side; answers with what each promises, or why it cannot be used.
+    async fn all(self: Arc<Self>, plugins: Vec<(String, LockedPlugin)>) -> Vec<(String, Result<Promise, String>)> {
         let mut tasks = JoinSet::new();
         for (text, locked) in plugins {
             let supply = Arc::clone(&self);
             tasks.spawn(async move {
                 let ready = supply.one(&text, &locked).await;
-                ready.err().map(|problem| (text, Err(problem)))
+                (text, ready)
             });
         }
-        tasks.join_all().await.into_iter().flatten().collect()
+        tasks.join_all().await
     }
 
-    async fn one(&self, text: &str, locked: &LockedPlugin) -> Result<(), String> {
+    /// Makes one ready: the manifest that the lock names is accepted by the policy, holds the component that the lock names, and
+    /// that is on this machine. Answers with what the manifest promises of it.
+    async fn one(&self, text: &str, locked: &LockedPlugin) -> Result<Promise, String> {
         let by_digest = locked.by_digest();
         let verified = registries::verify(&self.policy, &by_digest, &self.kept, &self.registries).await;
         verified.map_err(|error| with_hint(in_one_line(&error), error.hint()))?;
-        if self.store.has(&locked.component) {
-            return Ok(());
-        }
-        self.fetch(text, locked, &by_digest).await
-    }
-
-    async fn fetch(&self, text: &str, locked: &LockedPlugin, by_digest: &OciReference) -> Result<(), String> {
-        eprintln!("{}", Paint { colour: Terminal::stderr().colour }.dim(&format!("fetching {text}")));
-        let client = self.registries.new_client().map_err(|error| with_hint(in_one_line(&error), error.hint()))?;
-        let found = publication::find(&client, by_digest).await;
-        let found = found.map_err(|error| with_hint(in_one_line(&error), error.hint()))?;
+        let told = |error: MoveError| with_hint(in_one_line(&error), error.hint());
+        let stored = publication::find_stored(&self.store, &by_digest)
+            .map_err(|cause| told(MoveError::Layout { reference: by_digest.clone(), cause }))?;
+        let is_here = stored.is_some() && self.store.has(&locked.component);
+        let (found, client) = match stored {
+            Some(found) if is_here => (found, None),
+            _ => {
+                eprintln!("{}", Paint { colour: Terminal::stderr().colour }.dim(&format!("fetching {text}")));
+                let client =
+                    self.registries.new_client().map_err(|error| with_hint(in_one_line(&error), error.hint()))?;
+                (publication::find(&client, &by_digest).await.map_err(told)?, Some(client))
+            }
+        };
         let component = &found.contents.component.digest;
         if *component != locked.component {
             return Err(format!(
@@ -124,10 +144,11 @@ impl Supply {
                 locked.manifest, locked.component
             ));
         }
-        registries::fetch(&client, by_digest, &found, &self.store)
-            .await
-            .map(drop)
-            .map_err(|failure| failure.in_one_line())
+        if let Some(client) = client {
+            let fetched = registries::fetch(&client, &by_digest, &found, &self.store).await;
+            fetched.map_err(|failure| failure.in_one_line())?;
+        }
+        Ok(found.promise)
     }
 }
 

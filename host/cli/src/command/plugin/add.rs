@@ -41,7 +41,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failure> {
     let reference = registries::parse(&arguments.reference)?;
     let project = registries::project()?;
-    let mut lock = registries::read_lock(&project)?;
+    let lock = registries::read_lock(&project)?;
     let policy = registries::policy(&project)?;
     let data = project::data_directory(data_dir)?;
     let (store, kept) = (registries::store(&data), registries::kept_signatures(&data));
@@ -61,8 +61,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
         if !arguments.yes {
             ask(&reference)?;
         }
-        lock.insert(entry.clone());
-        registries::write_lock(&project, &lock)?;
+        registries::change_lock(&project, |lock| drop(lock.insert(entry.clone())))?;
     }
     print(&match arguments.json {
         true => format!("{}\n", in_json(&entry)),

@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
     local_engine, project,
     registries::{self, RegistryArguments},
-    terminal::{Paint, Terminal, print, without_controls},
+    terminal::{Paint, Terminal, on_one_line, print, without_controls},
 };
 
 /// Arguments of `oxide plugin inspect`.
@@ -147,18 +147,22 @@ pub(super) fn text(name: &str, plugin: &PluginDescription, paint: Paint) -> Stri
     text
 }
 
-/// The same without anything that steers a terminal: a stranger wrote it.
+/// The same without anything that steers a terminal, and with line breaks in its documentation only: a stranger wrote it.
 fn without_controls_anywhere(plugin: &PluginDescription) -> PluginDescription {
-    fn clean(value: &mut Json) {
+    fn clean(value: &mut Json, cleaned: fn(&str) -> String) {
         match value {
-            Json::String(text) => *text = without_controls(text),
-            Json::Array(values) => values.iter_mut().for_each(clean),
-            Json::Object(entries) => entries.values_mut().for_each(clean),
+            Json::String(text) => *text = cleaned(text),
+            Json::Array(values) => values.iter_mut().for_each(|value| clean(value, cleaned)),
+            Json::Object(entries) => {
+                for (name, value) in entries {
+                    clean(value, if name == "docs" { without_controls } else { on_one_line });
+                }
+            }
             _ => {}
         }
     }
     let mut value = serde_json::to_value(plugin).expect("a description is JSON, as `--json` prints it");
-    clean(&mut value);
+    clean(&mut value, on_one_line);
     serde_json::from_value(value).expect("texts were replaced by texts")
 }
 

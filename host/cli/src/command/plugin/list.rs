@@ -9,7 +9,7 @@ use crate::{
     exit_code::Exit,
     failure::Failure,
     project, registries,
-    terminal::{Paint, Terminal, print, without_controls},
+    terminal::{Paint, Terminal, on_one_line, print},
 };
 
 /// Arguments of `oxide plugin list`.
@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
     let paint = Paint { colour: Terminal::stdout().colour };
     let mut text = String::new();
     for plugin in lock.plugins() {
-        let package = plugin.package.as_deref().map(without_controls).unwrap_or_default();
+        let package = plugin.package.as_deref().map(on_one_line).unwrap_or_default();
         let facts = [plugin.manifest.short().to_owned(), stored(&plugin.component).to_owned(), add::rights(plugin)];
         text.push_str(&format!(
             "{}  {package}\n  {}\n",

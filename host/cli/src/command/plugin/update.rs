@@ -18,7 +18,7 @@ use crate::{
     failure::Failure,
     local_engine, project,
     registries::{self, Published, RegistryArguments},
-    terminal::{Paint, Terminal, print, without_controls},
+    terminal::{Paint, Terminal, on_one_line, print},
 };
 
 /// Arguments of `oxide plugin update`.
@@ -44,13 +44,15 @@ struct Update {
     /// None if what is locked is not in the registry any more.
     changes: Option<Vec<Change>>,
     more: Vec<Capability>,
+    /// The tag stands for a plugin of another name now.
+    is_another: bool,
     accepted: bool,
 }
 
 /// Writes what tags stand for now into `oxide.lock`; more rights only if they are accepted.
 pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failure> {
     let project = registries::project()?;
-    let mut lock = registries::read_lock(&project)?;
+    let lock = registries::read_lock(&project)?;
     let policy = registries::policy(&project)?;
     let data = project::data_directory(data_dir)?;
     let (store, kept) = (registries::store(&data), registries::kept_signatures(&data));
@@ -67,16 +69,18 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
             let new = add::entry(&old.reference, &published.publication, &published.description, &signers);
             let changes = before.map(|before| compatibility::changes(&before, &published.description));
             let more: Vec<Capability> = new.grants.difference(&old.grants).copied().collect();
-            let accepted = more.is_empty() || arguments.accept;
-            updates.push(Update { old, new, changes, more, accepted });
+            let is_another = name(&old) != name(&new);
+            let accepted = (more.is_empty() && !is_another) || arguments.accept;
+            updates.push(Update { old, new, changes, more, is_another, accepted });
         }
         Ok(updates)
     })?;
-    for update in updates.iter().filter(|update| update.accepted) {
-        lock.insert(update.new.clone());
-    }
     if updates.iter().any(|update| update.accepted) {
-        registries::write_lock(&project, &lock)?;
+        registries::change_lock(&project, |lock| {
+            for update in updates.iter().filter(|update| update.accepted) {
+                lock.insert(update.new.clone());
+            }
+        })?;
     }
     print(&match arguments.json {
         true => format!("{}\n", json!(updates.iter().map(in_json).collect::<Vec<_>>())),
@@ -130,10 +134,23 @@ async fn described(client: &Client, by_digest: &OciReference, store: &PluginStor
     registries::find(client, by_digest, store).await.ok().map(|published| published.description)
 }
 
+/// The name of the package, without its version.
+fn name(plugin: &LockedPlugin) -> Option<&str> {
+    plugin.package.as_deref().map(|package| package.split('@').next().unwrap_or(package))
+}
+
 fn refusal(update: &Update) -> String {
-    let more: Vec<String> =
-        update.more.iter().map(|more| format!("`{}` ({})", more.yaml_key(), more.summary())).collect();
-    format!("`{}` asks for more than before: {}", update.old.reference, more.join(" and "))
+    let mut reasons = Vec::new();
+    if update.is_another {
+        let name = |plugin| name(plugin).map_or_else(|| "a plugin without a name".to_owned(), on_one_line);
+        reasons.push(format!("is another plugin than before: {} -> {}", name(&update.old), name(&update.new)));
+    }
+    if !update.more.is_empty() {
+        let more: Vec<String> =
+            update.more.iter().map(|more| format!("`{}` ({})", more.yaml_key(), more.summary())).collect();
+        reasons.push(format!("asks for more than before: {}", more.join(" and ")));
+    }
+    format!("`{}` {}", update.old.reference, reasons.join(", and "))
 }
 
 fn in_json(update: &Update) -> serde_json::Value {
@@ -158,7 +175,7 @@ fn text(updates: &[Update], paint: Paint) -> String {
         let heading = if *accepted { paint.green("updated") } else { paint.red("refused") };
         text.push_str(&format!("{heading} {}\n", paint.bold(&old.reference.to_string())));
         let version = |plugin: &LockedPlugin| {
-            let name = plugin.package.as_deref().map_or("without a version".to_owned(), without_controls);
+            let name = plugin.package.as_deref().map_or("without a version".to_owned(), on_one_line);
             format!("{name} {}", plugin.manifest.short())
         };
         text.push_str(&format!("  {} -> {}\n", version(old), version(new)));
@@ -171,7 +188,7 @@ fn text(updates: &[Update], paint: Paint) -> String {
             text.push_str(&format!(
                 "  {} {}\n",
                 colour(paint, &format!("{word:<6}")),
-                without_controls(&change.to_string())
+                on_one_line(&change.to_string())
             ));
         }
         match changes {
