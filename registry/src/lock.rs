@@ -83,6 +83,9 @@ pub enum LockError {
     /// A newer program wrote it.
     #[error("{LOCK_FILE} has the format {0}, and this version of oxide reads the format {VERSION}: use a newer oxide")]
     Version(i64),
+    /// No program ever wrote it.
+    #[error("{LOCK_FILE} says `version = {0}`, and {0} is no version of its format: write `version = {VERSION}`")]
+    NoVersion(i64),
 }
 
 /// Why the lock does not let a plugin be used.
@@ -144,7 +147,7 @@ impl Lock {
             && let Some(version) = table.get("version").and_then(toml::Value::as_integer)
             && version != VERSION
         {
-            return Err(LockError::Version(version));
+            return Err(if version < 1 { LockError::NoVersion(version) } else { LockError::Version(version) });
         }
         let file: File = toml::from_str(text).map_err(|error| LockError::Text {
             line: line_of(error.span().map_or(0, |span| span.start)),

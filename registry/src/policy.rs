@@ -186,12 +186,14 @@ impl Policy {
     /// See [`PolicyError`].
     pub fn of_project(project: &Path) -> Result<Policy, PolicyError> {
         let path = project.join(FILE);
+        let folder = path.parent().unwrap_or(project);
+        if is_absent(folder) || (folder.is_dir() && is_absent(&path)) {
+            return Ok(Policy::default());
+        }
         let text = match read(&path, FILE_BYTES_MAX) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Policy::default()),
             Err(cause) => return Err(PolicyError::File { path, cause }),
         };
-        let folder = path.parent().unwrap_or(project);
         Policy::parse(&text, |key| read(&folder.join(key), KEY_BYTES_MAX))
     }
 
@@ -307,10 +309,9 @@ impl Pattern {
         if Repository::parse(&whole).is_err() {
             return Err(wrong());
         }
-        let name = usual_name(&whole);
-        Ok(match below {
-            true => Pattern::Below(name.strip_suffix('x').unwrap_or(&name).to_owned()),
-            false => Pattern::Whole(name),
+        Ok(match text.strip_suffix('*').and_then(|prefix| prefix.split_once('/')) {
+            Some((host, path)) if below => Pattern::Below(format!("{}/{path}", Repository::usual_host(host))),
+            _ => Pattern::Whole(usual_name(&whole)),
         })
     }
 
@@ -331,12 +332,18 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// A host is the same in capitals and with the port that it has anyway: neither leads past a rule.
+/// A registry is the same under each of its names, and Docker's has a place for names of one part: none leads past a rule.
 fn usual_name(name: &str) -> String {
     let (host, path) = name.split_once('/').unwrap_or((name, ""));
-    let host = host.to_ascii_lowercase();
-    let host = host.strip_suffix(":443").unwrap_or(&host);
-    format!("{}/{path}", host.strip_suffix('.').unwrap_or(host))
+    match Repository::usual_host(host).as_str() {
+        "docker.io" if !path.is_empty() && !path.contains('/') => format!("docker.io/library/{path}"),
+        host => format!("{host}/{path}"),
+    }
+}
+
+/// Is there nothing of this name? A symbolic link to nothing is something.
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Why a plugin may not be used, or it cannot be found out.
@@ -483,6 +490,61 @@ fn read(path: &Path, bytes_max: u64) -> io::Result<String> {
         return Err(io::Error::other(format!("it has more than {bytes_max} bytes")));
     }
     fs::read_to_string(path)
+}
+
+#[cfg(test)]
+mod names_and_links {
+    use super::*;
+
+    fn is_allowed(policy: &Policy, name: &str) -> bool {
+        matches!(policy.decide(name, &BTreeSet::new()), Decision::Allowed { .. })
+    }
+
+    /// A policy that lets in what this pattern names, and nothing else.
+    fn only(pattern: &str) -> Policy {
+        let text = format!("[[rule]]\nplugins = \"{pattern}\"\nsigned = false\n[default]\nsigned = true\n");
+        Policy::parse(&text, |_| Err(io::ErrorKind::NotFound.into())).unwrap()
+    }
+
+    #[test]
+    fn a_rule_is_about_its_registry_under_every_name() {
+        for (pattern, same, others) in [
+            ("ghcr.io/a/*", &["GHCR.io:443/a/b"][..], &["ghcr.io:80/a/b", "ghcr.io:444/a/b"][..]),
+            ("127.0.0.1:443/a/*", &["127.0.0.1:443/a/b"], &["127.0.0.1/a/b", "127.0.0.1:80/a/b"]),
+            ("localhost/a", &["LOCALHOST:80/a"], &["localhost:443/a"]),
+            (
+                "index.docker.io/a/*",
+                &["docker.io/a/b", "Registry-1.docker.io:443/a/b"],
+                &["docker.io/b", "docker.io/b/a"],
+            ),
+            ("docker.io/*", &["registry-1.docker.io/a/b", "docker.io/a"], &["docker.io.evil.example/a"]),
+            ("docker.io/library/*", &["docker.io/a", "index.docker.io/library/a"], &["docker.io/a/b"]),
+            ("docker.io/a", &["registry-1.docker.io/library/a"], &["docker.io/a/b", "docker.io/b"]),
+            ("[::1]:5000/a", &["[0:0::1]:5000/a"], &["[::2]:5000/a"]),
+        ] {
+            let policy = only(pattern);
+            same.iter().for_each(|name| assert!(is_allowed(&policy, name), "{pattern}: {name}"));
+            others.iter().for_each(|name| assert!(!is_allowed(&policy, name), "{pattern}: {name}"));
+        }
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_no_missing_policy() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |project: &str| Policy::of_project(&folder.path().join(project));
+        for project in ["none", "empty/.oxide", "file/.oxide", "folder"] {
+            fs::create_dir_all(folder.path().join(project)).unwrap();
+        }
+        let link = |at: &str| std::os::unix::fs::symlink("gone", folder.path().join(at)).unwrap();
+        link("file/.oxide/trust.toml");
+        link("folder/.oxide");
+        assert!(of("none").is_ok() && of("empty").is_ok());
+        for project in ["file", "folder"] {
+            assert!(matches!(of(project), Err(PolicyError::File { .. })), "{project}");
+        }
+        fs::write(folder.path().join("file/.oxide/gone"), "[default]\nsigned = true\n").unwrap();
+        assert!(!is_allowed(&of("file").unwrap(), "ghcr.io/a/b"), "a link to a policy is one");
+    }
 }
 
 #[cfg(test)]

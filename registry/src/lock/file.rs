@@ -41,6 +41,10 @@ pub enum LockFileError {
 pub fn read(project: &Path) -> Result<Lock, LockFileError> {
     let path = project.join(LOCK_FILE);
     let read = || {
+        // Opening a pipe would wait until somebody writes to it.
+        if !fs::metadata(&path)?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
         let mut text = String::new();
         let read = fs::File::open(&path)?.take(LOCK_BYTES_MAX + 1).read_to_string(&mut text)?;
         if read as u64 > LOCK_BYTES_MAX {
@@ -84,5 +88,27 @@ mod tests {
         fs::write(folder.path().join(LOCK_FILE), b"\xff").unwrap();
         assert!(matches!(read(folder.path()), Err(LockFileError::Read { .. })));
         assert!(matches!(write(Path::new("/dev/null"), &Lock::default()), Err(LockFileError::Write { .. })));
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LOCK_FILE);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let told = || oxide_core::cause::in_one_line(&read(folder.path()).unwrap_err());
+        assert!(told().contains("oxide.lock: it is not a regular file"), "{}", told());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(told().contains("it is not a regular file"), "{}", told());
+    }
+
+    #[test]
+    fn a_version_below_the_first_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        for version in [0, -1] {
+            fs::write(folder.path().join(LOCK_FILE), format!("version = {version}\n")).unwrap();
+            let told = read(folder.path()).unwrap_err().to_string();
+            assert!(told.contains(&format!("{version} is no version of its format: write `version = 1`")), "{told}");
+        }
     }
 }

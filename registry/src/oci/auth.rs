@@ -101,7 +101,7 @@ pub(super) enum TokenRequest {
         /// The value of the header.
         authorization: Option<String>,
     },
-    /// POST with a form, for an identity token.
+    /// POST with a form, for an identity token. Nobody is redirected with it: the form would go along.
     Post {
         /// The address.
         url: Url,

@@ -1,6 +1,9 @@
 //! Reading a blob: piece by piece, no more than was promised, on from where a connection was cut, and hashed on the way.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use reqwest::{Method, Response, StatusCode};
@@ -8,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     client::Descriptor,
-    connection::{Access, Connections, Request, TRIES, protocol},
+    connection::{Access, Connections, Request, TRIES, protocol, too_slow},
     digest::Digest,
     error::OciError,
     reference::Repository,
@@ -29,6 +32,8 @@ pub struct BlobReader {
     got_at_cut: u64,
     hash: Sha256,
     tried: u32,
+    /// How long the registry has taken so far. The time that the reader takes between two pieces is not that of the registry.
+    spent: Duration,
 }
 
 impl BlobReader {
@@ -52,6 +57,7 @@ impl BlobReader {
             got_at_cut: 0,
             hash: Sha256::new(),
             tried: 1,
+            spent: Duration::ZERO,
         })
     }
 
@@ -60,6 +66,17 @@ impl BlobReader {
     /// # Errors
     /// See [`OciError`]. What was read before an error is not to be used.
     pub async fn next(&mut self) -> Result<Option<Bytes>, OciError> {
+        let time = self.connections.blob_time(self.blob.size);
+        let (left, began) = (time.saturating_sub(self.spent), Instant::now());
+        let read = tokio::time::timeout(left, self.next_in_time()).await;
+        self.spent += began.elapsed();
+        match read {
+            Ok(read) => read,
+            Err(_) => Err(too_slow(&self.repository, &format!("the blob {}", self.blob.digest), time)),
+        }
+    }
+
+    async fn next_in_time(&mut self) -> Result<Option<Bytes>, OciError> {
         loop {
             if self.got == self.blob.size {
                 return self.end().await;
@@ -152,4 +169,43 @@ fn continues_at(response: &Response, from: u64) -> bool {
     let range = response.headers().get(reqwest::header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
     let begin = range.and_then(|range| range.trim().strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok());
     begin.is_none_or(|begin| begin == from)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::oci::ClientSettings;
+
+    #[tokio::test]
+    async fn a_blob_that_comes_byte_by_byte_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                asked.push(stream.read_u8().await.unwrap());
+            }
+            let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n").await;
+            while sent.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                sent = stream.write_all(b"x").await;
+            }
+        });
+        let mut connections = Connections::new(ClientSettings::default()).unwrap();
+        connections.whole_max = Duration::from_millis(300);
+        let repository = Repository::parse(&format!("{address}/a")).unwrap();
+        let blob = Descriptor { size: 9999, ..Descriptor::of("a/b", b"") };
+        let mut reader = BlobReader::new(Arc::new(connections), &repository, &blob, 9999).unwrap();
+        let error = loop {
+            match reader.next().await {
+                Ok(piece) => assert!(piece.is_some(), "it has no end"),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(error.contains("it was too slow, the blob sha256:"), "{error}");
+        assert!(reader.got > 0, "it did come");
+    }
 }

@@ -30,6 +30,10 @@ pub(super) const TRIES: u32 = 3;
 const WAIT_MAX: Duration = Duration::from_secs(20);
 /// An upload that is slower is given up, in bytes per second.
 const UPLOAD_SPEED_MIN: u64 = 16 << 10;
+/// How long an answer may take that is read as a whole.
+const WHOLE_MAX: Duration = Duration::from_secs(60);
+/// A blob that comes slower is given up, in bytes per second; it has `WHOLE_MAX` besides.
+const DOWNLOAD_SPEED_MIN: u64 = 16 << 10;
 /// The most that is read of an answer that is an error.
 const ERROR_BYTES_MAX: u64 = 64 << 10;
 /// The largest answer of a token server.
@@ -95,6 +99,8 @@ pub(super) struct Request {
 /// Connections to registries, and who we are there.
 pub(super) struct Connections {
     settings: ClientSettings,
+    /// `WHOLE_MAX`, and less in tests.
+    pub(super) whole_max: Duration,
     /// For everything but this machine: by way of the proxy that the environment names, if any.
     outside: reqwest::Client,
     /// For this machine.
@@ -107,16 +113,11 @@ impl Connections {
     pub fn new(settings: ClientSettings) -> Result<Connections, OciError> {
         // An error says that somebody was quicker, which is as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("oxide/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(Duration::from_secs(10))
-                .redirect(redirects())
-        };
         Ok(Connections {
             settings,
-            outside: builder().build().map_err(OciError::Setup)?,
-            inside: builder().no_proxy().build().map_err(OciError::Setup)?,
+            whole_max: WHOLE_MAX,
+            outside: http_client(false, redirects())?,
+            inside: http_client(true, redirects())?,
             authorizations: Mutex::default(),
         })
     }
@@ -303,7 +304,7 @@ impl Connections {
                 }
             }
             TokenRequest::Post { url, form } => {
-                let client = self.token_client(&url);
+                let client = http_client(url.host_str().is_some_and(is_this_machine), Policy::none())?;
                 (client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form), true)
             }
         };
@@ -313,6 +314,9 @@ impl Connections {
         let host = repository.host().to_owned();
         match status {
             status if status.is_success() => {}
+            status if status.is_redirection() => {
+                return Err(protocol(repository, "its token server redirects, and the account is not sent elsewhere"));
+            }
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let repository = repository.path().to_owned();
                 return Err(OciError::Unauthorized { host, repository, with_account, said: said(body) });
@@ -337,8 +341,27 @@ impl Connections {
         }
     }
 
-    /// Reads a whole answer, up to a bound.
+    /// How long a blob of this size may take in all.
+    pub fn blob_time(&self, size: u64) -> Duration {
+        self.whole_max + Duration::from_secs(size / DOWNLOAD_SPEED_MIN)
+    }
+
+    /// Reads a whole answer, up to a bound of bytes and one of time.
     pub async fn read(
+        &self,
+        repository: &Repository,
+        what: &str,
+        response: Response,
+        bytes_max: u64,
+    ) -> Result<Bytes, OciError> {
+        let read = self.read_in_time(repository, what, response, bytes_max);
+        match tokio::time::timeout(self.whole_max, read).await {
+            Ok(read) => read,
+            Err(_) => Err(too_slow(repository, what, self.whole_max)),
+        }
+    }
+
+    async fn read_in_time(
         &self,
         repository: &Repository,
         what: &str,
@@ -396,6 +419,15 @@ impl Connections {
     }
 }
 
+fn http_client(is_inside: bool, redirects: Policy) -> Result<reqwest::Client, OciError> {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("oxide/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(redirects);
+    let builder = if is_inside { builder.no_proxy() } else { builder };
+    builder.build().map_err(OciError::Setup)
+}
+
 /// Redirects are followed, but not from an encrypted connection to one that is not. The library takes the account out of a
 /// request that goes to another host or port.
 fn redirects() -> Policy {
@@ -419,6 +451,11 @@ fn challenge(headers: &HeaderMap) -> Option<Challenge> {
 /// An answer that the protocol does not know.
 pub(super) fn protocol(repository: &Repository, problem: impl Into<String>) -> OciError {
     OciError::Protocol { host: repository.host().to_owned(), problem: problem.into() }
+}
+
+/// An answer that kept coming, but did not come to its end in time.
+pub(super) fn too_slow(repository: &Repository, what: &str, time: Duration) -> OciError {
+    protocol(repository, format!("it was too slow, {what} has not come within {} s", time.as_secs()))
 }
 
 /// May the same request succeed a moment later?
@@ -495,7 +532,8 @@ pub(super) fn is_this_machine(host: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => host.split(':').next().unwrap_or(host),
     };
-    matches!(name, "localhost" | "127.0.0.1" | "::1")
+    let is_ipv6 = || name.parse().is_ok_and(|address: std::net::Ipv6Addr| address.is_loopback());
+    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || is_ipv6()
 }
 
 #[cfg(test)]
@@ -547,5 +585,69 @@ mod tests {
         let body = br#"{"errors":[{"code":"DENIED","message":"no \u001b[31mrights"},{"code":"X"}]}"#;
         assert_eq!(said(Bytes::from_static(body)), ": no  [31mrights; X");
         assert_eq!(said(Bytes::from_static(b"<html>")), "");
+    }
+
+    /// A server that gives this head to every request, then `x` again and again; it remembers the requests.
+    async fn drip(head: &str) -> (String, std::sync::Arc<Mutex<Vec<String>>>) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let head = head.replace("ADDRESS", &address);
+        let seen = std::sync::Arc::<Mutex<Vec<String>>>::default();
+        let remembered = std::sync::Arc::clone(&seen);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (head, seen) = (head.clone(), std::sync::Arc::clone(&seen));
+                tokio::spawn(async move {
+                    let mut asked = Vec::new();
+                    while !asked.ends_with(b"\r\n\r\n") {
+                        asked.push(stream.read_u8().await.unwrap());
+                    }
+                    seen.lock().unwrap().push(String::from_utf8(asked).unwrap());
+                    let mut sent = stream.write_all(head.as_bytes()).await;
+                    while sent.is_ok() {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        sent = stream.write_all(b"x").await;
+                    }
+                });
+            }
+        });
+        (address, remembered)
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_byte_by_byte_is_given_up() {
+        let (address, _) = drip("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").await;
+        let connections = Connections { whole_max: Duration::from_millis(300), ..connections(&[]) };
+        let repository = Repository::parse(&format!("{address}/a")).unwrap();
+        let url = connections.url(&repository, "manifests/1").unwrap();
+        let response = connections.inside.get(url).send().await.unwrap();
+        let error = connections.read(&repository, "the manifest", response, 1 << 20).await.unwrap_err().to_string();
+        assert!(error.contains("it was too slow, the manifest has not come within 0 s"), "{error}");
+    }
+
+    #[test]
+    fn a_blob_has_time_by_its_size() {
+        let connections = connections(&[]);
+        assert_eq!(connections.blob_time(0), Duration::from_secs(60));
+        assert_eq!(connections.blob_time(1 << 20), Duration::from_secs(60 + 64));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_exchanged_goes_to_nobody_else() {
+        let head = "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://ADDRESS/elsewhere\r\nContent-Length: 0\r\n\r\n";
+        let (address, seen) = drip(head).await;
+        let folder = tempfile::tempdir().unwrap();
+        let accounts = folder.path().join("config.json");
+        let text = format!(r#"{{"auths": {{"{address}": {{"auth": "YWRhOg==", "identitytoken": "secret"}}}}}}"#);
+        std::fs::write(&accounts, text).unwrap();
+        let connections = Connections::new(ClientSettings { accounts, ..ClientSettings::default() }).unwrap();
+        let repository = Repository::parse(&format!("{address}/a")).unwrap();
+        let realm = format!("http://{address}/token");
+        let challenge = Challenge::Bearer { realm, service: None, scope: None };
+        let error = connections.answer(&repository, Access::Read, &challenge).await.unwrap_err().to_string();
+        assert!(error.contains("its token server redirects"), "{error}");
+        let seen = seen.lock().unwrap();
+        assert!(seen.len() == 1 && seen[0].starts_with("POST /token "), "{seen:?}");
     }
 }

@@ -1,8 +1,15 @@
 //! The name of something in a registry: `HOST/REPOSITORY`, then `:TAG`, `@sha256:DIGEST` or both.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
-use super::digest::{Digest, DigestError};
+use super::{
+    connection::is_this_machine,
+    digest::{Digest, DigestError},
+};
 
 /// The longest reference, in bytes.
 pub const REFERENCE_BYTES_MAX: usize = 512;
@@ -41,6 +48,12 @@ pub enum OciReferenceError {
     /// The host cannot be one.
     #[error("`{0}` is not the name of a registry: write a host name such as `ghcr.io` or `localhost:5000`")]
     Host(String),
+    /// The port is none, or is written in another way than everybody writes it.
+    #[error("`{0}` is not a port: write a number from 1 to 65535 with digits only and no 0 in front, such as `5000`")]
+    Port(String),
+    /// The host is a number, and not written as four decimal ones.
+    #[error("`{0}` is not an address: write four numbers from 0 to 255 without a 0 in front, such as `127.0.0.1`")]
+    Address(String),
     /// The repository cannot be one.
     #[error(
         "`{0}` is not the name of a repository: write lower-case letters, digits and single `.`, `_`, `-` between them, in \
@@ -71,9 +84,7 @@ impl Repository {
         if host.is_empty() {
             return Err(OciReferenceError::NoHost(text.to_owned()));
         }
-        if !is_host(host) {
-            return Err(OciReferenceError::Host(host.to_owned()));
-        }
+        check_host(host)?;
         if path.len() > REPOSITORY_BYTES_MAX || !path.split('/').all(is_path_part) {
             return Err(OciReferenceError::Repository(path.to_owned()));
         }
@@ -88,6 +99,30 @@ impl Repository {
     /// The name within the registry, such as `acme/lint`.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// A host with an optional port, in the one spelling that stands for all that lead to the same registry: small letters, no
+    /// port that is meant anyway, addresses in their short form, one name for Docker's registry.
+    pub(crate) fn usual_host(host: &str) -> String {
+        let host = host.to_ascii_lowercase();
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+            _ => (host.as_str(), None),
+        };
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')?.parse::<Ipv6Addr>().ok());
+        let name = match address.map(|address| (address.to_ipv4_mapped(), address)) {
+            Some((Some(address), _)) => address.to_string(),
+            Some((None, address)) => format!("[{address}]"),
+            None => name.to_owned(),
+        };
+        // This machine is reached over http.
+        let usual_port = if is_this_machine(&name) { "80" } else { "443" };
+        match (name.as_str(), port.filter(|port| *port != usual_port)) {
+            ("index.docker.io" | "registry-1.docker.io", None) => "docker.io".to_owned(),
+            (_, Some(port)) => format!("{name}:{port}"),
+            (_, None) => name,
+        }
     }
 
     /// The last part of the name, such as `lint`.
@@ -176,30 +211,54 @@ impl fmt::Display for OciReference {
     }
 }
 
-/// A host name or address with an optional port; an IPv6 address stands in brackets.
-fn is_host(host: &str) -> bool {
-    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => {
-            let Some((address, port)) = rest.split_once(']') else { return false };
-            if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return false;
-            }
-            return match port.strip_prefix(':') {
-                Some(port) => is_port(port),
-                None => port.is_empty(),
-            };
+/// Checks a host name or address with an optional port; an IPv6 address stands in brackets. What others read in another way
+/// than it looks is refused, or rules about hosts could be passed.
+fn check_host(host: &str) -> Result<(), OciReferenceError> {
+    let wrong = || OciReferenceError::Host(host.to_owned());
+    if let Some(rest) = host.strip_prefix('[') {
+        let (address, port) = rest.split_once(']').ok_or_else(wrong)?;
+        if address.parse::<Ipv6Addr>().is_err() {
+            return Err(wrong());
         }
-        None => match host.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (host, None),
-        },
+        return match port.strip_prefix(':') {
+            Some(port) => check_port(port),
+            None if port.is_empty() => Ok(()),
+            None => Err(wrong()),
+        };
+    }
+    let (name, port) = match host.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (host, None),
     };
     let is_label = |label: &str| {
         let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         (1..=63).contains(&label.len()) && label.bytes().all(inside) && !label.starts_with('-') && !label.ends_with('-')
     };
-    name.len() <= 253 && name.split('.').all(is_label) && port.is_none_or(is_port)
+    if name.len() > 253 || !name.split('.').all(is_label) {
+        return Err(wrong());
+    }
+    let last = name.rsplit('.').next().unwrap_or(name);
+    if is_number(last) && name.parse::<Ipv4Addr>().is_err() {
+        return Err(OciReferenceError::Address(name.to_owned()));
+    }
+    port.map_or(Ok(()), check_port)
+}
+
+fn check_port(port: &str) -> Result<(), OciReferenceError> {
+    let is_plain = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    match is_plain && port.parse::<u16>().is_ok() {
+        true => Ok(()),
+        false => Err(OciReferenceError::Port(port.to_owned())),
+    }
+}
+
+/// Does an address read a host name that ends in this label as a number, such as `1` or `0x7f`?
+fn is_number(label: &str) -> bool {
+    let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 /// Lower-case letters and digits, with `.`, `_`, `__` or dashes between them.
@@ -294,5 +353,48 @@ mod tests {
         assert!(told("ghcr.io/acme/lint").contains("such as `ghcr.io/acme/lint:1.4`"));
         assert!(told("ghcr.io/Acme/lint:1").contains("`Acme/lint` is not the name of a repository"));
         assert!(told("ghcr.io/acme/lint@sha256:ab").contains("64 hexadecimal digits"));
+    }
+    #[test]
+    fn a_host_and_a_port_have_one_spelling() {
+        let told = |host: &str| Repository::parse(&format!("{host}/acme/lint")).unwrap_err().to_string();
+        for port in ["05601", "+5601", "", "0", "65536", "5601:1", " 5601"] {
+            for host in ["127.0.0.1", "ghcr.io", "[::1]"] {
+                let told = told(&format!("{host}:{port}"));
+                assert!(told.contains(&format!("`{port}` is not a port: write")), "{told}");
+            }
+        }
+        for host in
+            ["127.1", "2130706433", "0x7f000001", "0x7f.1", "127.0.0.01", "0177.0.0.1", "1.2.3.4.5", "256.0.0.1"]
+        {
+            for port in ["", ":5601"] {
+                let told = told(&format!("{host}{port}"));
+                assert!(told.contains(&format!("`{host}` is not an address: write four numbers")), "{told}");
+            }
+        }
+        for host in ["127.0.0.1:5601", "1password.com", "1.2.3.4.example", "0xg.io", "a.1x", "[::1]", "5601.io:1"] {
+            assert!(Repository::parse(&format!("{host}/acme/lint")).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_registry_have_one_usual_host() {
+        for (host, usual) in [
+            ("GHCR.io:443", "ghcr.io"),
+            ("ghcr.io:80", "ghcr.io:80"),
+            ("ghcr.io:444", "ghcr.io:444"),
+            ("docker.io", "docker.io"),
+            ("Index.Docker.io:443", "docker.io"),
+            ("registry-1.docker.io", "docker.io"),
+            ("registry-1.docker.io:5000", "registry-1.docker.io:5000"),
+            ("127.0.0.1:443", "127.0.0.1:443"),
+            ("LocalHost:443", "localhost:443"),
+            ("localhost:80", "localhost"),
+            ("[0:0:0:0:0:0:0:1]:443", "[::1]:443"),
+            ("[2001:DB8:0::1]:443", "[2001:db8::1]"),
+            ("[2001:db8::443]", "[2001:db8::443]"),
+            ("[::ffff:10.0.0.1]:5000", "10.0.0.1:5000"),
+        ] {
+            assert_eq!(Repository::usual_host(host), usual, "{host}");
+        }
     }
 }
