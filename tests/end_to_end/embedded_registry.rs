@@ -123,7 +123,7 @@ fn an_upload_goes_on_after_the_registry_was_killed() {
     assert_eq!(registry.send("PATCH", &location, "Content-Range: 0-1\r\n", b"he").0, 202);
     // Bytes are on their way when it dies.
     let mut stream = TcpStream::connect(&registry.address).unwrap();
-    write!(stream, "PATCH {location} HTTP/1.1\r\nHost: r\r\nContent-Length: 1000000\r\n\r\nl").unwrap();
+    write!(stream, "PATCH {location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nl").unwrap();
     let address = registry.address.clone();
     drop(registry);
 

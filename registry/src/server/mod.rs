@@ -9,6 +9,7 @@
 
 mod collect;
 mod connection;
+mod host;
 mod manifest;
 mod names;
 mod page;
@@ -16,6 +17,8 @@ mod range;
 mod refusal;
 mod route;
 mod store;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod users;
 
@@ -26,6 +29,7 @@ use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    middleware,
     response::{IntoResponse as _, Response},
     routing::any,
 };
@@ -60,7 +64,7 @@ const MANIFESTS_AT_ONCE: usize = 32;
 /// How long a manifest may take to arrive.
 const MANIFEST_PATIENCE: Duration = Duration::from_secs(60);
 /// How often abandoned uploads are looked for.
-const TIDYING: Duration = Duration::from_secs(60 * 60);
+const TIDYING: Duration = Duration::from_secs(5 * 60);
 /// How long requests may go on after the server was told to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
 /// How much of a list of referrers is answered at once.
@@ -130,7 +134,7 @@ impl Registry {
             .with_state(self)
     }
 
-    /// Removes uploads that nobody has added to for a day.
+    /// Removes uploads that nobody has added to for a day, and those that never got a byte after ten minutes.
     ///
     /// # Errors
     /// If their directory cannot be read.
@@ -147,13 +151,41 @@ fn staging(blobs: &Blobs, elsewhere: PathBuf) -> PathBuf {
     }
 }
 
-/// Serves a registry until `stop` is ready; then what is under way has some seconds to end.
+/// Serves a registry until `stop` is ready; then what is under way has some seconds to end. Any `Host` will do.
 ///
 /// # Errors
 /// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
     registry: Arc<Registry>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let router = registry.clone().router();
+    serve_router(listener, registry, router, stop).await
+}
+
+/// Like [`serve`]; but a registry without accounts that only this machine reaches answers only if `Host` names this
+/// machine, so that no page in a browser reaches it under a name of its own.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve_guarded(
+    listener: TcpListener,
+    registry: Arc<Registry>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let address = listener.local_addr()?.ip();
+    let mut router = registry.clone().router();
+    if address.is_loopback() && !registry.access.has_accounts() {
+        router = router.layer(middleware::from_fn_with_state(address, host::check));
+    }
+    serve_router(listener, registry, router, stop).await
+}
+
+async fn serve_router(
+    listener: TcpListener,
+    registry: Arc<Registry>,
+    router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let tidy = tokio::spawn({
@@ -169,7 +201,9 @@ pub async fn serve(
     });
     let (stopped, mut stopping) = tokio::sync::watch::channel(false);
     let listener = connection::BoundedListener::new(listener);
-    let server = axum::serve(listener, registry.router()).with_graceful_shutdown(async move {
+    let router = router.layer(middleware::from_fn(connection::note));
+    let service = router.into_make_service_with_connect_info::<connection::Requests>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         stop.await;
         stopped.send_replace(true);
     });
@@ -227,6 +261,7 @@ impl Registry {
             (Route::Tags(name), Method::GET) => self.tags(&name, &query).await,
             (Route::Referrers(name, subject), Method::GET) => self.referrers(&name, &subject, &query).await,
             (Route::Blob(name, digest), Method::GET | Method::HEAD) => self.get_blob(&name, &digest, &parts).await,
+            (Route::Blob(..), Method::DELETE) if self.repositories.immutable_tags => Err(Refusal::blobs_stay()),
             (Route::Blob(name, digest), Method::DELETE) => match self.repositories.unlink_blob(&name, &digest).await? {
                 true => Ok(empty(StatusCode::ACCEPTED, &[])),
                 false => Err(Refusal::blob_unknown()),

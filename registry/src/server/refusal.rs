@@ -103,6 +103,13 @@ impl Refusal {
         Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "this cannot be done here")
     }
 
+    /// Blobs are not deleted where tags never move: a tag may need them.
+    pub fn blobs_stay() -> Refusal {
+        let message = "tags do not move here, and what they need stays: no blob is deleted. `oxide registry gc` removes \
+                       what nothing names";
+        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
+    }
+
     /// A query or header cannot be read.
     pub fn bad_request(message: impl Into<String>) -> Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message)

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use axum::body::Body;
+use axum::{body::Body, http::header};
 use futures_util::StreamExt as _;
 use oxide_blobs::Objects;
 use oxide_core::quantity::{self, hexadecimal};
@@ -31,6 +31,10 @@ use crate::oci::Digest;
 
 /// How long an upload may lie still before it is given up.
 pub(super) const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long an upload may lie still that never got a byte.
+const ABANDONED_EMPTY: Duration = Duration::from_secs(10 * 60);
+/// How long an upload lies still before another one may take its place, if there are too many.
+const REPLACEABLE: Duration = Duration::from_secs(60);
 /// How many uploads there may be at once.
 const UPLOADS_MAX: usize = 1_000;
 /// How many bytes are collected before they are written.
@@ -42,7 +46,19 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub(super) struct Uploads {
     directory: PathBuf,
     blob_bytes_max: u64,
-    open: PlainMutex<HashMap<String, Arc<Mutex<Upload>>>>,
+    open: Arc<PlainMutex<HashMap<String, Slot>>>,
+}
+
+/// An upload, and when it was begun or added to.
+struct Slot {
+    upload: Arc<Mutex<Upload>>,
+    touched: SystemTime,
+}
+
+impl Slot {
+    fn new(upload: Upload, touched: SystemTime) -> Slot {
+        Slot { upload: Arc::new(Mutex::new(upload)), touched }
+    }
 }
 
 /// What is known of an upload beside its file.
@@ -59,7 +75,16 @@ impl Uploads {
     /// Uploads in this directory, which is made.
     pub fn new(directory: PathBuf, blob_bytes_max: u64) -> io::Result<Uploads> {
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
-        Ok(Uploads { directory, blob_bytes_max, open: PlainMutex::default() })
+        // Those of an earlier process count.
+        let mut open = HashMap::new();
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            let Some(id) = entry.file_name().into_string().ok().filter(|name| is_id(name)) else { continue };
+            // One that another process has just ended is gone.
+            let Ok(touched) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
+            open.insert(id, Slot::new(Upload::Unread, touched));
+        }
+        Ok(Uploads { directory, blob_bytes_max, open: Arc::new(PlainMutex::new(open)) })
     }
 
     /// A file beside the uploads that is locked: shared by whoever serves, exclusively by whoever collects.
@@ -70,17 +95,43 @@ impl Uploads {
 
     /// Begins an upload to a repository; answers with its id.
     pub async fn begin(&self, name: &Name) -> Result<String, Refusal> {
-        if self.open.lock().expect("nobody panics here").len() >= UPLOADS_MAX {
-            return Err(Refusal::too_many(format!("{UPLOADS_MAX} uploads are under way")));
-        }
         let random: [u8; 16] = crate::random::bytes().map_err(|error| Refusal::internal("begin an upload", error))?;
         let id = format!("{}-{}", hexadecimal(&random), mark_of(name));
         let path = self.directory.join(&id);
+        if let Some(dropped) = self.take_place(&id, SystemTime::now())? {
+            let dropped = self.directory.join(dropped);
+            blocking(move || fs::remove_file(dropped)).await.ok();
+        }
         let made = blocking(move || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)).await;
-        made.map_err(|error| Refusal::internal("begin an upload", error))?;
-        let upload = Upload::Open { received: 0, hasher: Sha256::new() };
-        self.open.lock().expect("nobody panics here").insert(id.clone(), Arc::new(Mutex::new(upload)));
+        if let Err(error) = made {
+            self.open.lock().expect("nobody panics here").remove(&id);
+            return Err(Refusal::internal("begin an upload", error));
+        }
         Ok(id)
+    }
+
+    /// Makes place for a new upload; answers with the one that had to go, if one had to.
+    fn take_place(&self, id: &str, now: SystemTime) -> Result<Option<String>, Refusal> {
+        let mut open = self.open.lock().expect("nobody panics here");
+        let mut dropped = None;
+        if open.len() >= UPLOADS_MAX {
+            let stillness = |slot: &Slot| now.duration_since(slot.touched).unwrap_or_default();
+            let mut still: Vec<_> = open.iter().filter(|(_, slot)| stillness(slot) >= REPLACEABLE).collect();
+            still.sort_by_key(|(_, slot)| slot.touched);
+            dropped = still.into_iter().find_map(|(id, slot)| {
+                // Whoever is being added to is locked.
+                *slot.upload.try_lock().ok()? = Upload::Ended;
+                Some(id.clone())
+            });
+            let Some(dropped) = &dropped else {
+                let message = format!("{UPLOADS_MAX} uploads are under way, none of them still for a minute");
+                return Err(Refusal::too_many(message).with(header::RETRY_AFTER, "60"));
+            };
+            open.remove(dropped);
+        }
+        let upload = Upload::Open { received: 0, hasher: Sha256::new() };
+        open.insert(id.to_owned(), Slot::new(upload, now));
+        Ok(dropped)
     }
 
     /// How many bytes came until now.
@@ -102,15 +153,19 @@ impl Uploads {
         let expected = part.map(|part| part.end - part.start);
         let (path, bytes_max) = (self.directory.join(id), self.blob_bytes_max);
         // The client may go away, and with it this future: what was begun ends in order all the same.
+        let (open, id) = (Arc::clone(&self.open), id.to_owned());
         let written = tokio::spawn(async move {
             let mut upload = upload;
-            write_all(&mut upload, path, body, expected, bytes_max).await
+            let written = write_all(&mut upload, path, body, expected, bytes_max).await;
+            let mut open = open.lock().expect("nobody panics here");
+            if matches!(&*upload, Upload::Ended) {
+                open.remove(&id);
+            } else if let Some(slot) = open.get_mut(&id) {
+                slot.touched = SystemTime::now();
+            }
+            written
         });
-        let written = written.await.map_err(|error| Refusal::internal("write an upload", error))?;
-        if written.is_err() {
-            self.forget_ended(id).await;
-        }
-        written
+        written.await.map_err(|error| Refusal::internal("write an upload", error))?
     }
 
     /// Makes what came a blob, if its digest is this one. The upload is over either way.
@@ -147,16 +202,17 @@ impl Uploads {
         blocking(move || fs::remove_file(path)).await.map_err(|error| Refusal::internal("give up an upload", error))
     }
 
-    /// Removes uploads that nobody has added to for a day; answers with how many.
+    /// Removes uploads that nobody has added to for a day, or ten minutes if they are empty; answers with how many.
     pub async fn remove_abandoned(&self, now: SystemTime) -> io::Result<usize> {
         let directory = self.directory.clone();
         let old = blocking(move || {
             let mut old = Vec::new();
             for entry in fs::read_dir(directory)? {
                 let entry = entry?;
-                let changed = entry.metadata().and_then(|metadata| metadata.modified());
-                let age = changed.ok().and_then(|changed| now.duration_since(changed).ok());
-                if age.is_some_and(|age| age >= ABANDONED) {
+                let Ok(metadata) = entry.metadata() else { continue };
+                let age = metadata.modified().ok().and_then(|changed| now.duration_since(changed).ok());
+                let patience = if metadata.len() == 0 { ABANDONED_EMPTY } else { ABANDONED };
+                if age.is_some_and(|age| age >= patience) {
                     old.extend(entry.file_name().into_string().ok().filter(|name| is_id(name)));
                 }
             }
@@ -165,7 +221,7 @@ impl Uploads {
         .await?;
         let mut removed = 0;
         for id in old {
-            let known = self.open.lock().expect("nobody panics here").get(&id).cloned();
+            let known = self.open.lock().expect("nobody panics here").get(&id).map(|slot| slot.upload.clone());
             if let Some(known) = known {
                 // Somebody adds to it after all.
                 let Ok(mut upload) = known.try_lock() else { continue };
@@ -183,7 +239,7 @@ impl Uploads {
         if !is_id(id) || !id.ends_with(&mark_of(name)) {
             return Err(Refusal::upload_unknown());
         }
-        let known = self.open.lock().expect("nobody panics here").get(id).cloned();
+        let known = self.open.lock().expect("nobody panics here").get(id).map(|slot| slot.upload.clone());
         let path = self.directory.join(id);
         let slot = match known {
             Some(slot) => slot,
@@ -193,7 +249,8 @@ impl Uploads {
                     return Err(Refusal::upload_unknown());
                 }
                 let mut open = self.open.lock().expect("nobody panics here");
-                open.entry(id.to_owned()).or_insert_with(|| Arc::new(Mutex::new(Upload::Unread))).clone()
+                let slot = open.entry(id.to_owned());
+                slot.or_insert_with(|| Slot::new(Upload::Unread, SystemTime::now())).upload.clone()
             }
         };
         let mut upload = slot.lock_owned().await;
@@ -209,15 +266,6 @@ impl Uploads {
         match &*upload {
             Upload::Ended => Err(Refusal::upload_unknown()),
             Upload::Unread | Upload::Open { .. } => Ok(upload),
-        }
-    }
-
-    /// Forgets an upload that a failed write has ended.
-    async fn forget_ended(&self, id: &str) {
-        let known = self.open.lock().expect("nobody panics here").get(id).cloned();
-        let Some(known) = known else { return };
-        if matches!(&*known.lock().await, Upload::Ended) {
-            self.open.lock().expect("nobody panics here").remove(id);
         }
     }
 }
@@ -311,4 +359,55 @@ async fn write_all(
 /// Does what may wait for the disk on a thread that may wait.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::{super::route::Route, *};
+
+    fn name() -> Name {
+        let Ok(Route::Tags(name)) = Route::parse("/v2/team/tool/tags/list") else { panic!("this is a route") };
+        name
+    }
+
+    #[tokio::test]
+    async fn the_stillest_upload_makes_place_for_a_new_one() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let uploads = Uploads::new(folder.path().to_owned(), 1 << 20).unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..UPLOADS_MAX {
+            ids.push(uploads.begin(&name()).await.unwrap());
+        }
+        uploads.begin(&name()).await.unwrap_err();
+        // Those on disk count after a restart, too.
+        let uploads = Uploads::new(folder.path().to_owned(), 1 << 20).unwrap();
+        uploads.begin(&name()).await.unwrap_err();
+        for (age, id) in [(2, &ids[7]), (3, &ids[8]), (4, &ids[9])] {
+            let mut open = uploads.open.lock().unwrap();
+            open.get_mut(id).unwrap().touched = SystemTime::now() - REPLACEABLE * age;
+        }
+        // The one that is being added to stays.
+        let busy = uploads.find(&name(), &ids[9]).await.unwrap();
+        let new = uploads.begin(&name()).await.unwrap();
+        drop(busy);
+        uploads.received(&name(), &ids[8]).await.unwrap_err();
+        assert!(!folder.path().join(&ids[8]).exists());
+        for id in [&ids[7], &ids[9], &new] {
+            assert_eq!(uploads.received(&name(), id).await.unwrap(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn uploads_that_never_got_a_byte_end_soon() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let uploads = Uploads::new(folder.path().to_owned(), 1 << 20).unwrap();
+        let (empty, begun) = (uploads.begin(&name()).await.unwrap(), uploads.begin(&name()).await.unwrap());
+        uploads.append(&name(), &begun, Body::from("bytes"), None).await.unwrap();
+        let now = SystemTime::now();
+        assert_eq!(uploads.remove_abandoned(now + ABANDONED_EMPTY / 2).await.unwrap(), 0);
+        assert_eq!(uploads.remove_abandoned(now + ABANDONED_EMPTY * 2).await.unwrap(), 1);
+        uploads.received(&name(), &empty).await.unwrap_err();
+        assert_eq!(uploads.received(&name(), &begun).await.unwrap(), 5);
+    }
 }

@@ -193,6 +193,11 @@ pub(super) struct Access {
 }
 
 impl Access {
+    /// Are there accounts?
+    pub fn has_accounts(&self) -> bool {
+        self.users.is_some()
+    }
+
     /// Accounts, and what those may do who name none.
     pub fn new(users: Option<Users>, everybody: Option<Right>, read_only: bool) -> std::io::Result<Access> {
         let salt: [u8; SALT_BYTES] = crate::random::bytes()?;

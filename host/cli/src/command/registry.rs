@@ -1,7 +1,7 @@
 //! `oxide registry`: a small registry for plugins and images, in the store that caches and artifacts are kept in.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -53,7 +53,7 @@ enum Command {
 #[derive(clap::Args)]
 struct Serve {
     /// The address to listen on; port 0 takes a free one. There is no TLS here: let a proxy add it where others listen.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000", value_parser = listen_address)]
     listen: SocketAddr,
     /// Let nobody push or delete.
     #[arg(long)]
@@ -74,6 +74,15 @@ struct Serve {
     /// Print where it listens as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// An address, or a name and a port: of its addresses the first of this machine, else the first.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let found =
+        text.to_socket_addrs().map_err(|error| format!("write HOST:PORT, such as `localhost:5000` ({error})"))?;
+    let found: Vec<SocketAddr> = found.collect();
+    let here = found.iter().find(|address| address.ip().is_loopback() || address.ip().is_unspecified());
+    here.or(found.first()).copied().ok_or_else(|| "the name has no address".to_owned())
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -128,7 +137,7 @@ async fn run_server(arguments: &Serve, data_dir: Option<&Path>, blobs: &BlobsArg
         true => format!("{}\n", json!({ "address": address.to_string(), "store": place })),
         false => format!("the registry listens on {address} and keeps its blobs in {place}; Ctrl-C ends it\n"),
     })?;
-    server::serve(listener, Arc::clone(&registry), stop)
+    server::serve_guarded(listener, Arc::clone(&registry), stop)
         .await
         .map_err(|error| Failure::trouble("the registry could not go on").because(&error))?;
     Ok(Exit::Success)
@@ -196,4 +205,18 @@ async fn collect(as_json: bool, data_dir: Option<&Path>, blobs: &BlobsArguments)
         ),
     })?;
     Ok(Exit::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_can_be_listened_on() {
+        for (text, port) in [("localhost:5603", 5603), ("127.0.0.1:0", 0), ("[::1]:5000", 5000)] {
+            let address = listen_address(text).expect("this is an address");
+            assert!(address.ip().is_loopback() && address.port() == port, "{address}");
+        }
+        assert!(listen_address("localhost").is_err_and(|error| error.contains("HOST:PORT")));
+    }
 }
