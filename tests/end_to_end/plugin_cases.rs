@@ -230,6 +230,37 @@ fn accepting_writes_what_was_seen_and_keeps_comments() {
 }
 
 #[test]
+fn nothing_of_a_case_reaches_out_of_it() {
+    let git = "with: { act: ok }\ngit:\n  commits:\n    - message: m\n      files: { \".git/config\": \"[core]\\n fsmonitor = touch \
+               pwned\" }\n";
+    expect_in(&one("hostile", git, &[], 1), &["case.yaml:5", "which belongs to git"]);
+    let project = Project::new();
+    fs::write(project.path("outside"), "outside").unwrap();
+    let case = "with: { act: ok }\nexpect: { summary: { file: exp.txt } }\n";
+    write_case(&project, "one", case, &[]);
+    project.shell("ln -s ../../outside cases/one/exp.txt");
+    let shown = test(&project, "hostile", &["--accept"]).expect(1).stdout;
+    expect_in(&shown, &["case.yaml:2", "leads out of the folder of the case"]);
+    assert_eq!(fs::read_to_string(project.path("outside")).unwrap(), "outside");
+    write_case(&project, "one", "with: { act: ok }\n", &[("files/a", b"a")]);
+    project.shell("ln -s ../../../outside cases/one/files/link");
+    expect_in(&test(&project, "hostile", &[]).expect(1).stdout, &["files/link` is a link"]);
+    project.shell("mv cases/one/files files && ln -s ../../files cases/one/files");
+    expect_in(&test(&project, "hostile", &[]).expect(1).stdout, &["files` is a link that leads out"]);
+}
+
+#[test]
+fn a_folder_without_a_case_fails() {
+    let project = Project::new();
+    write_case(&project, "good", "with: { act: ok }\n", &[]);
+    project.shell("mkdir -p cases/misspelt cases/folder/case.yaml cases/fifo cases/.hidden");
+    project.shell("touch cases/misspelt/case.yml cases/README.md && mkfifo cases/fifo/case.yaml");
+    let shown = test(&project, "hostile", &[]).expect(1).stdout;
+    expect_in(&shown, &["the folder has no file `case.yaml`", "`case.yaml` is not a file", "misspelt", "fifo", "good"]);
+    assert!(!shown.contains(".hidden") && !shown.contains("README"), "{shown}");
+}
+
+#[test]
 fn json_tells_a_program_what_differs() {
     let project = Project::new();
     write_case(&project, "bad", "with: { act: ok, text: a }\nexpect:\n  outputs: { result: b }\n", &[]);

@@ -1,6 +1,6 @@
 //! `--accept`: what was seen becomes what is expected. Only the block `expect:` of `case.yaml` is written anew.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io::Write, path::Path};
 
 use oxide_core::{
     quantity,
@@ -39,6 +39,9 @@ pub enum NotAccepted {
     /// The block cannot be found as lines.
     #[error("`case.yaml` is not written as one key in a line, and so only you can change it")]
     Shape,
+    /// It would differ again the next time.
+    #[error("the outputs hold a placeholder of a secret, which is new each time")]
+    Placeholder,
 }
 
 /// Puts what was seen into the case.
@@ -51,9 +54,24 @@ pub fn accept(case: &Case, seen: &Seen, mismatches: &[Mismatch]) -> Result<Accep
     }
     let mut files = BTreeMap::new();
     let expect = expectation(case, seen, mismatches, &mut files);
+    let written = Json::Object(expect.clone()).to_string();
+    if std::iter::once(written.as_bytes())
+        .chain(files.values().map(Vec::as_slice))
+        .any(|text| holds_placeholder(case, text))
+    {
+        return Err(NotAccepted::Placeholder);
+    }
     let block = format!("expect:{}", yaml_text::value(&Json::Object(expect), 2));
     let source = replaced(&case.source, &block).ok_or(NotAccepted::Shape)?;
     Ok(Accepted { source, files })
+}
+
+/// Does the text hold what stands for a secret of the case?
+fn holds_placeholder(case: &Case, text: &[u8]) -> bool {
+    case.secrets.keys().any(|name| {
+        let mark = format!("oxide_secret_{name}_");
+        text.windows(mark.len()).any(|part| part == mark.as_bytes())
+    })
 }
 
 /// The new `expect:`.
@@ -232,19 +250,65 @@ fn replaced(source: &str, block: &str) -> Option<String> {
 /// # Errors
 /// If a file cannot be written.
 pub fn write(accepted: &Accepted, folder: &Path) -> std::io::Result<()> {
+    accepted.files.keys().try_for_each(|path| refuse_links(folder, path))?;
     for (path, bytes) in &accepted.files {
         let target = folder.join(path);
         std::fs::create_dir_all(target.parent().unwrap_or(folder))?;
         std::fs::write(target, bytes)?;
     }
     let unfinished = folder.join(".case.yaml.new");
-    std::fs::write(&unfinished, &accepted.source)?;
+    // What is left of another time, or a link, is not written through.
+    if unfinished.symlink_metadata().is_ok() {
+        std::fs::remove_file(&unfinished)?;
+    }
+    std::fs::File::create_new(&unfinished)?.write_all(accepted.source.as_bytes())?;
     std::fs::rename(unfinished, folder.join("case.yaml"))
+}
+
+/// No part of the path may be a link: what it leads to is not the case's.
+fn refuse_links(folder: &Path, path: &str) -> std::io::Result<()> {
+    let mut place = folder.to_owned();
+    for part in Path::new(path).components() {
+        place.push(part);
+        if place.is_symlink() {
+            return Err(std::io::Error::other(format!("`{}` is a link: write a file in its place", place.display())));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_placeholder_of_a_secret_of_the_case_is_found() {
+        let source = "secrets: { TOKEN: hunter22 }\n";
+        let case = Case::parse("c", Path::new("/nonexistent"), source).unwrap();
+        assert!(holds_placeholder(&case, b"it is oxide_secret_TOKEN_0123"));
+        assert!(!holds_placeholder(&case, b"oxide_secret_OTHER_0123, and oxide_secret_"));
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("case");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(top.path().join("kept"), "kept").unwrap();
+        std::os::unix::fs::symlink("../kept", folder.join("exp.txt")).unwrap();
+        std::os::unix::fs::symlink("..", folder.join("expected")).unwrap();
+        std::os::unix::fs::symlink("../kept", folder.join(".case.yaml.new")).unwrap();
+        let with = |path: &str| Accepted {
+            source: "with: {}\n".to_owned(),
+            files: BTreeMap::from([(path.to_owned(), b"new".to_vec())]),
+        };
+        for path in ["exp.txt", "expected/kept"] {
+            assert!(write(&with(path), &folder).unwrap_err().to_string().contains("is a link"), "{path}");
+        }
+        write(&with("other/a.txt"), &folder).unwrap();
+        assert_eq!(std::fs::read_to_string(top.path().join("kept")).unwrap(), "kept");
+        assert_eq!(std::fs::read_to_string(folder.join("case.yaml")).unwrap(), "with: {}\n");
+    }
 
     #[test]
     fn only_the_block_is_replaced_and_comments_elsewhere_stay() {

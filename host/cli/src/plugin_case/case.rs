@@ -282,6 +282,14 @@ impl Case {
             Box::new(CaseError { file: shown.clone(), source_text, diagnostics })
         };
         let bytes = match fs::metadata(&file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let error = Diagnostic::new("the folder has no file `case.yaml`");
+                return Err(refuse(String::new(), error.hint("a case is a folder with `case.yaml`").into()));
+            }
+            Ok(found) if !found.is_file() => {
+                let error = Diagnostic::new("`case.yaml` is not a file");
+                return Err(refuse(String::new(), error.hint("a case is a folder with `case.yaml`").into()));
+            }
             Ok(found) if found.len() > yaml::MAX_SOURCE_BYTES as u64 => {
                 let error = Diagnostic::new("the case is larger than 1 MiB");
                 let hint = "put large texts into files of the case's folder: `{ file: expected.txt }`";

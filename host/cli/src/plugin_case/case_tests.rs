@@ -42,6 +42,11 @@ fn every_mistake_has_its_line_and_says_what_to_write() {
         ("limits: { fuel: lots }\n", "case.yaml:1", "a number such as `20e9`"),
         ("run_info: { brnach: x }\n", "case.yaml:1", "did you mean `branch`?"),
         ("git: { commits: [] }\n", "case.yaml:1", "the repository has no commits"),
+        (
+            "git:\n  commits:\n    - message: m\n      files: { \".GIT/config\": x }\n",
+            "case.yaml:4",
+            "which belongs to git",
+        ),
         ("containers: [{ build: {}, push: {} }]\n", "case.yaml:1", "a call is one of"),
         ("expect: { annotations: [{ severity: bad }] }\n", "case.yaml:1", "`notice`, `warning` or `error`"),
         ("- a\n", "case.yaml:1:1", "a case must be a mapping"),

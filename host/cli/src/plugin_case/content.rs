@@ -40,11 +40,7 @@ impl Content {
         };
         let path = path(file, "the file", reader)?;
         let full = folder.join(&path);
-        let read = fs::metadata(&full).and_then(|found| match found.is_file() && found.len() <= FILE_BYTES_MAX {
-            true => fs::read(&full),
-            false => Err(std::io::Error::other("it is no file, or larger than 64 MiB")),
-        });
-        match read {
+        match read_file(folder, &path) {
             Ok(bytes) => Some(Content { bytes, file: Some(path), span: node.span }),
             Err(error) => {
                 let error = Diagnostic::at(file.span, format!("could not read `{}`: {error}", full.display()));
@@ -55,9 +51,27 @@ impl Content {
     }
 }
 
+/// Reads a file of a case's folder. A link may only lead to another one.
+fn read_file(folder: &Path, path: &str) -> std::io::Result<Vec<u8>> {
+    let full = folder.join(path).canonicalize()?;
+    if !full.starts_with(folder.canonicalize()?) {
+        return Err(std::io::Error::other("it is a link that leads out of the folder of the case"));
+    }
+    let found = fs::metadata(&full)?;
+    match found.is_file() && found.len() <= FILE_BYTES_MAX {
+        true => fs::read(&full),
+        false => Err(std::io::Error::other("it is no file, or larger than 64 MiB")),
+    }
+}
+
 /// A path that stays below the place that it is relative to.
 pub fn path(node: &Node, what: &str, reader: &mut Reader) -> Option<String> {
     let text = reader.text(node, what)?;
+    if is_of_git(&text) {
+        let error = Diagnostic::at(node.span, format!("`{text}` lies in `.git`, which belongs to git"));
+        reader.error(error.hint("git runs commands that are written there; `.gitignore` and the like can be written"));
+        return None;
+    }
     match inside(&text) {
         true => Some(text),
         false => {
@@ -73,6 +87,16 @@ fn inside(text: &str) -> bool {
         && !text.contains('\0')
         && Path::new(text).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
         && PathBuf::from(text).file_name().is_some()
+}
+
+/// Is a part of the path `.git`, or what some file system takes for it?
+fn is_of_git(path: &str) -> bool {
+    path.split(['/', '\\']).any(|part| {
+        // Some file systems leave out marks that cannot be seen, what follows `:`, and dots and spaces at the end.
+        let part: String = part.chars().filter(char::is_ascii).collect::<String>().to_ascii_lowercase();
+        let part = part.split(':').next().unwrap_or("").trim().trim_end_matches(['.', ' ']);
+        part == ".git" || part.starts_with("git~")
+    })
 }
 
 /// `{ PATH: content }`.
@@ -120,6 +144,34 @@ mod tests {
         for bad in ["", "/", "/etc/passwd", "..", "a/../b", "../a", ".", "a\0"] {
             assert!(!inside(bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_belongs_to_git_is_told_from_what_is_named_alike() {
+        for bad in
+            [".git", ".git/config", "./.GIT/hooks/x", "a/.git", ".git ", ".git.", "git~1/x", ".git::$x", "a\\.git"]
+        {
+            assert!(is_of_git(bad), "{bad:?}");
+        }
+        for bad in [".g\u{200c}it/config", ".git. ./x"] {
+            assert!(is_of_git(bad), "{bad:?}");
+        }
+        for good in [".github/x", ".gitignore", ".gitattributes", ".gitlab-ci.yml", "a.git", "git", "a/.gitkeep"] {
+            assert!(!is_of_git(good), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_case_is_not_read_through_a_link_that_leads_out() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("case");
+        fs::create_dir(&folder).unwrap();
+        fs::write(top.path().join("outside"), "outside").unwrap();
+        fs::write(folder.join("inside"), "inside").unwrap();
+        std::os::unix::fs::symlink("../outside", folder.join("out")).unwrap();
+        std::os::unix::fs::symlink("inside", folder.join("in")).unwrap();
+        assert_eq!(read_file(&folder, "in").unwrap(), b"inside");
+        assert!(read_file(&folder, "out").unwrap_err().to_string().contains("leads out"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 /// Paths relative to the top, and what the files hold. A symbolic link holds the path that it leads to.
@@ -55,11 +55,24 @@ fn read_below(top: &Path, folder: &Path, files: &mut Files, bytes: &mut u64) -> 
     Ok(())
 }
 
-/// Copies a folder with everything in it. Links stay links.
+/// Copies a folder with everything in it. Links stay links, and may not lead out of it.
 ///
 /// # Errors
 /// A sentence that names what could not be copied.
 pub fn copy_folder(from: &Path, to: &Path) -> Result<(), String> {
+    copy_below(from, to, 0)
+}
+
+/// Does a link that lies so many folders deep stay inside? `..` is only taken at the beginning: after a name that is a link
+/// itself it could be anywhere.
+fn stays_inside(link: &Path, depth: usize) -> bool {
+    let ups = link.components().take_while(|part| matches!(part, Component::ParentDir | Component::CurDir));
+    let ups = ups.filter(|part| *part == Component::ParentDir).count();
+    let mut rest = link.components().skip_while(|part| matches!(part, Component::ParentDir | Component::CurDir));
+    ups <= depth && rest.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+fn copy_below(from: &Path, to: &Path, depth: usize) -> Result<(), String> {
     let refuse = |path: &Path, error: std::io::Error| format!("could not copy `{}`: {error}", path.display());
     fs::create_dir_all(to).map_err(|error| refuse(to, error))?;
     let mut entries: Vec<_> =
@@ -69,9 +82,16 @@ pub fn copy_folder(from: &Path, to: &Path) -> Result<(), String> {
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type().map_err(|error| refuse(&path, error))?;
         if kind.is_dir() {
-            copy_folder(&path, &target)?;
+            copy_below(&path, &target, depth + 1)?;
         } else if kind.is_symlink() {
             let link = fs::read_link(&path).map_err(|error| refuse(&path, error))?;
+            if !stays_inside(&link, depth) {
+                return Err(format!(
+                    "`{}` is a link to `{}`: only links that stay inside of the folder are copied",
+                    path.display(),
+                    link.display()
+                ));
+            }
             std::os::unix::fs::symlink(link, &target).map_err(|error| refuse(&path, error))?;
         } else if kind.is_file() {
             fs::copy(&path, &target).map_err(|error| refuse(&path, error))?;
@@ -107,5 +127,32 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed lies in the directory for temporary files, which the system clears.
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_lead_out_are_not_copied() {
+        for (link, depth, expected) in [
+            ("a", 0, true),
+            ("./a/b", 0, true),
+            ("../a", 1, true),
+            ("../a", 0, false),
+            ("../../a", 1, false),
+            ("a/../../b", 1, false),
+            ("/etc/passwd", 3, false),
+        ] {
+            assert_eq!(stays_inside(Path::new(link), depth), expected, "{link} at {depth}");
+        }
+        let top = tempfile::tempdir().unwrap();
+        let from = top.path().join("from");
+        fs::create_dir_all(from.join("sub")).unwrap();
+        std::os::unix::fs::symlink("../a", from.join("sub/good")).unwrap();
+        copy_folder(&from, &top.path().join("one")).unwrap();
+        std::os::unix::fs::symlink("../../a", from.join("sub/bad")).unwrap();
+        assert!(copy_folder(&from, &top.path().join("two")).unwrap_err().contains("sub/bad"));
     }
 }

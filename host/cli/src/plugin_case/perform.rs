@@ -166,6 +166,10 @@ pub async fn prepare(bench: &Bench, case: &Case) -> Result<(Prepared, StepCall),
     if files.exists() && !files.is_dir() {
         return Err(format!("`{}` must be a folder: it is copied into the workspace", files.display()).into());
     }
+    let is_inside = || Ok::<_, std::io::Error>(files.canonicalize()?.starts_with(case.folder.canonicalize()?));
+    if files.is_symlink() && !is_inside().unwrap_or(false) {
+        return Err(format!("`{}` is a link that leads out of the folder of the case", files.display()).into());
+    }
     match files.is_dir() {
         true => copy_folder(&files, &workspace)?,
         false => std::fs::create_dir(&workspace).map_err(|error| format!("could not make a workspace: {error}"))?,

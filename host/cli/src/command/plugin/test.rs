@@ -111,7 +111,8 @@ pub fn find(folder: &Path, filter: Option<&str>) -> Result<Vec<(String, PathBuf)
     })?;
     let mut all: Vec<(String, PathBuf)> = entries
         .flatten()
-        .filter(|entry| entry.path().join("case.yaml").is_file())
+        // A folder without `case.yaml` is a case that fails: its name may be misspelt.
+        .filter(|entry| entry.path().is_dir() && !entry.file_name().to_string_lossy().starts_with('.'))
         .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
         .collect();
     all.sort();
@@ -155,10 +156,13 @@ async fn one(bench: &Bench, name: String, folder: &Path, accepts: bool) -> Ended
             if let Some(expect) = &mut without.expect {
                 expect.outputs = Some(oxide_core::yaml::Node::map(Vec::new()));
             }
-            match accept::accept(&without, &seen, &[]).map(|accepted| accept::write(&accepted, folder)) {
-                Ok(Ok(())) => return Ended { name, file, verdict: Verdict::Accepted, usage: seen.usage },
-                _ => return broken("error: what was seen could not be written into the case\n".to_owned()),
-            }
+            let written = accept::accept(&without, &seen, &[])
+                .map_err(|error| error.to_string())
+                .and_then(|accepted| accept::write(&accepted, folder).map_err(|error| error.to_string()));
+            return match written {
+                Ok(()) => Ended { name, file, verdict: Verdict::Accepted, usage: seen.usage },
+                Err(why) => broken(format!("not accepted: {why}\n")),
+            };
         }
         Err(diagnostics) => return refused(diagnostics),
     };

@@ -58,6 +58,7 @@ fn run(folder: &Path, number: usize, arguments: &[&str]) -> Result<String, Strin
         .envs(FIXED)
         .env("GIT_AUTHOR_DATE", &date)
         .env("GIT_COMMITTER_DATE", &date)
+        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
         .args(arguments)
         .output()
         .map_err(|error| format!("could not run git, which makes the repository of the case: {error}"))?;
