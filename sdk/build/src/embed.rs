@@ -3,12 +3,14 @@
 //! The finished component then tells its own help texts: a component's type holds no doc comments, so no toolchain
 //! keeps them. The runtime reads both sections and works without them.
 
-use std::{borrow::Cow, ops::Range, path::Path};
+use std::{borrow::Cow, fs, ops::Range, path::Path};
 
 use serde::{Deserialize, Serialize};
 use wasm_encoder::{ComponentSection, CustomSection};
 use wasmparser::BinaryReader;
 use wit_parser::{Function, PackageId, Resolve, World, WorldId, WorldItem, WorldKey};
+
+use crate::files::{FileError, read_bounded};
 
 /// The custom section that holds the plugin's WIT package in its binary encoding, doc comments included.
 pub const WIT_SECTION: &str = "oxide:wit";
@@ -62,6 +64,9 @@ pub enum EmbedError {
         /// What is wrong, with the place.
         message: String,
     },
+    /// A file of the WIT is not read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The package has several worlds, and not exactly one of them exports `run`.
     #[error("the WIT package {package} has the worlds {worlds}: keep one that exports `run`")]
     World {
@@ -108,7 +113,7 @@ impl DocumentedWit {
     /// another.
     ///
     /// # Errors
-    /// [`EmbedError::Wit`] and [`EmbedError::World`].
+    /// [`EmbedError::File`], [`EmbedError::Wit`] and [`EmbedError::World`].
     pub fn read(contract: &Path, plugin: &Path) -> Result<DocumentedWit, EmbedError> {
         let mut resolve = Resolve::default();
         push(&mut resolve, contract)?;
@@ -120,7 +125,7 @@ impl DocumentedWit {
     /// Reads the plugin's package from a folder that has the contract in `deps/`.
     ///
     /// # Errors
-    /// [`EmbedError::Wit`] and [`EmbedError::World`].
+    /// [`EmbedError::File`], [`EmbedError::Wit`] and [`EmbedError::World`].
     pub fn read_with_dependencies(plugin: &Path) -> Result<DocumentedWit, EmbedError> {
         let mut resolve = Resolve::default();
         let package = push(&mut resolve, plugin)?;
@@ -198,10 +203,26 @@ impl DocumentedWit {
 }
 
 fn push(resolve: &mut Resolve, path: &Path) -> Result<PackageId, EmbedError> {
+    check_files(path, 0)?;
     match resolve.push_path(path) {
         Ok((package, _)) => Ok(package),
         Err(error) => Err(EmbedError::Wit { path: path.display().to_string(), message: resolve.render_error(&error) }),
     }
+}
+
+/// Refuses files that the parser would read whatever they are. It reads those of a folder, of `deps/`, and of the folders in that.
+fn check_files(folder: &Path, depth: usize) -> Result<(), FileError> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            if depth < 2 {
+                check_files(&path, depth + 1)?;
+            }
+        } else if path.extension().is_some_and(|ending| ["wit", "wat", "wasm"].iter().any(|known| ending == *known)) {
+            read_bounded(&path).map_err(FileError::of("read", &path))?;
+        }
+    }
+    Ok(())
 }
 
 fn the_world(resolve: &Resolve, package: PackageId) -> Result<WorldId, EmbedError> {
@@ -378,6 +399,17 @@ mod tests {
         let metadata: Metadata = serde_json::from_slice(section(&replaced, PLUGIN_SECTION).unwrap().unwrap()).unwrap();
         assert_eq!(metadata.license.as_deref(), Some("MIT"));
         assert_eq!(top_sections(&replaced).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn wit_without_end_is_not_read() {
+        for place in ["", "deps", "deps/other"] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir_all(folder.path().join(place)).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", folder.path().join(place).join("a.wit")).unwrap();
+            let error = DocumentedWit::read_with_dependencies(folder.path()).err().unwrap();
+            assert!(matches!(error, EmbedError::File(_)), "{place}: {error}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     fs, io,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -28,12 +29,45 @@ impl FileError {
     }
 }
 
+/// The largest file of a project that is read: a manifest or WIT.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads a file that somebody else wrote. Opening a pipe would wait for somebody who writes into it, and a device may have no
+/// end: only regular files of at most 1 MiB are read.
+///
+/// # Errors
+/// Also where it is no regular file, or larger.
+pub fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let found = fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    // Not every file tells its size before it is read.
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// The same for a text.
+///
+/// # Errors
+/// Also where it is no UTF-8.
+pub fn read_bounded_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read_bounded(path)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+}
+
 /// Writes a file as [`write`] does. One that would not change is left alone, so that tools that look at times do nothing.
 pub fn write_if_changed(path: &Path, contents: &[u8]) -> Result<(), FileError> {
-    match fs::read(path) {
-        Ok(old) if old == contents => Ok(()),
-        _ => write(path, contents),
+    // What lies there may be a pipe or a device, which is not read.
+    let may_be_same = fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == contents.len() as u64);
+    if may_be_same && fs::read(path).is_ok_and(|old| old == contents) {
+        return Ok(());
     }
+    write(path, contents)
 }
 
 /// Writes a file with the folders that it needs. A reader never sees half of it: it is written beside, then renamed.
@@ -110,6 +144,21 @@ mod tests {
         std::os::unix::fs::symlink("mine", &link).unwrap();
         assert!(mirror(&link, &BTreeMap::new()).unwrap_err().to_string().ends_with("oxide-sdk"));
         assert!(folder.path().join("mine/notes.txt").exists());
+    }
+
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        std::os::unix::fs::symlink("/dev/zero", at("endless")).unwrap();
+        fs::write(at("large"), vec![b' '; (1 << 20) + 1]).unwrap();
+        fs::write(at("good"), vec![b' '; 1 << 20]).unwrap();
+        assert_eq!(read_bounded(&at("endless")).unwrap_err().to_string(), "it is no regular file");
+        assert_eq!(read_bounded(folder.path()).unwrap_err().to_string(), "it is no regular file");
+        assert_eq!(read_bounded(&at("large")).unwrap_err().to_string(), "it is larger than 1 MiB");
+        assert_eq!(read_bounded_text(&at("good")).unwrap().len(), 1 << 20);
+        write_if_changed(&at("endless"), b"x").unwrap();
+        assert_eq!(fs::read(at("endless")).unwrap(), b"x");
     }
 
     #[test]

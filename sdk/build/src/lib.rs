@@ -10,7 +10,7 @@
 pub mod compile;
 pub mod embed;
 pub mod embedded;
-mod files;
+pub mod files;
 pub mod language;
 pub mod new_project;
 pub mod project;

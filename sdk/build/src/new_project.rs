@@ -13,6 +13,8 @@ use crate::{
     language::TemplateKind,
 };
 
+/// The namespaces of the contract and of WASI.
+const NAMESPACES_RESERVED: [&str; 2] = ["oxide", "wasi"];
 /// The longest name of a plugin.
 const NAME_CHARACTERS_MAX: usize = 64;
 
@@ -39,6 +41,14 @@ pub enum NewProjectError {
         /// The word.
         word: String,
     },
+    /// The namespace belongs to others.
+    #[error("the namespace `{namespace}` is reserved: choose another one, such as `acme:{name}`")]
+    Reserved {
+        /// The namespace.
+        namespace: String,
+        /// The name after it.
+        name: String,
+    },
     /// The folder holds something.
     #[error("{} is not empty: name a new directory", .0.display())]
     NotEmpty(PathBuf),
@@ -54,7 +64,7 @@ impl PluginName {
     /// Reads `namespace:name`.
     ///
     /// # Errors
-    /// [`NewProjectError::Name`] and [`NewProjectError::Keyword`].
+    /// [`NewProjectError::Name`], [`NewProjectError::Keyword`] and [`NewProjectError::Reserved`].
     pub fn parse(text: &str) -> Result<PluginName, NewProjectError> {
         let unusable = || NewProjectError::Name(text.to_owned());
         let (namespace, name) = text.split_once(':').ok_or_else(unusable)?;
@@ -67,6 +77,9 @@ impl PluginName {
             if wit_parser::UnresolvedPackageGroup::parse(Path::new("name.wit"), &world).is_err() {
                 return Err(NewProjectError::Keyword { word: word.to_owned() });
             }
+        }
+        if NAMESPACES_RESERVED.contains(&namespace) {
+            return Err(NewProjectError::Reserved { namespace: namespace.to_owned(), name: name.to_owned() });
         }
         Ok(PluginName { namespace: namespace.to_owned(), name: name.to_owned() })
     }
@@ -170,6 +183,10 @@ mod tests {
         }
         for word in ["acme:world", "acme:list", "string:greet", "acme:result"] {
             assert!(matches!(PluginName::parse(word), Err(NewProjectError::Keyword { .. })), "{word}");
+        }
+        for reserved in ["oxide:ci", "oxide:greet", "wasi:http"] {
+            let error = PluginName::parse(reserved).unwrap_err();
+            assert!(matches!(error, NewProjectError::Reserved { .. }), "{reserved}: {error}");
         }
     }
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     compile::{self, CompileError},
+    files::read_bounded_text,
     language::{Engine, Language},
 };
 
@@ -210,6 +211,8 @@ fn manifest(directory: &Path, language: Language) -> Result<Manifest, ProjectErr
 
 fn cargo_manifest(directory: &Path) -> Result<Manifest, ProjectError> {
     let path = directory.join("Cargo.toml");
+    // Cargo would read it whatever it is.
+    read(&path)?;
     let package = compile::package_at(directory).map_err(|cause| ProjectError::Cargo { path: path.clone(), cause })?;
     let Some(package) = package else {
         let message = "it has no package in this folder: build the folder of one plugin".to_owned();
@@ -284,7 +287,7 @@ fn pyproject(directory: &Path) -> Result<Manifest, ProjectError> {
 
 /// The text of a file; none if it is not there.
 fn read(path: &Path) -> Result<Option<String>, ProjectError> {
-    match fs::read_to_string(path) {
+    match read_bounded_text(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(ProjectError::Read { path: path.to_owned(), cause }),

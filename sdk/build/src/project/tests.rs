@@ -94,6 +94,23 @@ fn settings_that_mean_nothing_are_refused() {
 }
 
 #[test]
+fn a_file_without_end_is_not_read() {
+    let without_end = |folder: &Path, file: &str| {
+        std::os::unix::fs::symlink("/dev/zero", folder.join(file)).unwrap();
+        let error = Project::open(folder).unwrap_err();
+        assert!(matches!(&error, ProjectError::Read { path, .. } if path.ends_with(file)), "{error}");
+    };
+    without_end(folder(&[WORLD]).path(), "plugin.toml");
+    for (file, settings) in [
+        ("package.json", "language = \"javascript\""),
+        ("pyproject.toml", "language = \"python\""),
+        ("Cargo.toml", "language = \"rust\""),
+    ] {
+        without_end(folder(&[WORLD, ("plugin.toml", settings)]).path(), file);
+    }
+}
+
+#[test]
 fn a_manifest_that_cannot_be_read_is_named() {
     for file in ["package.json", "pyproject.toml"] {
         let folder = folder(&[WORLD, (file, "{ \"version\": ")]);

@@ -1,7 +1,6 @@
 //! What `plugin run` and `plugin bench` share: inputs, grants, secrets and limits of a step from the command line.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,6 +16,7 @@ use oxide_core::{
     wit::{Type, Value, snake_case},
     yaml::{self, Content, Node, Span},
 };
+use oxide_plugin_build::files::read_bounded_text;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
@@ -86,7 +86,7 @@ impl StepArguments {
         let mut file = ("--with".to_owned(), String::new());
         let mut entries = Vec::new();
         if let Some(path) = &self.with_file {
-            let text = fs::read_to_string(path).map_err(|error| {
+            let text = read_bounded_text(path).map_err(|error| {
                 Failure::usage(format!("could not read the inputs in `{}`", path.display())).because(&error)
             })?;
             file = (path.display().to_string(), text);

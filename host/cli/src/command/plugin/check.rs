@@ -1,6 +1,6 @@
 //! `oxide plugin check`: does a plugin fit this host, is it documented, and does its version rise as its changes ask for?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oxide_core::plugin::{
     PluginDescription,
@@ -11,8 +11,10 @@ use serde::Serialize;
 
 use super::{build::asked, inspect};
 use crate::{
+    command::init,
     exit_code::Exit,
     failure::Failure,
+    plugin_case::subject::Subject,
     registries::RegistryArguments,
     terminal::{Paint, Terminal, print, without_controls},
 };
@@ -71,6 +73,14 @@ struct Difference {
 /// Looks at the component and says what is wrong with it.
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let description = inspect::describe(&arguments.plugin)?;
+    if let Some((source, folder)) = newer_source(&arguments.plugin) {
+        let older = format!("plugin.wasm is older than {}", without_controls(&source.display().to_string()));
+        let build = format!("`oxide plugin build {}`", init::quoted(&without_controls(&folder.to_string_lossy())));
+        if arguments.against.is_some() {
+            return Err(Failure::unusable(older).hint(format!("{build} builds it again")));
+        }
+        eprintln!("note: {older}: {build} builds it again");
+    }
     let against = match &arguments.against {
         None => None,
         Some(published) => {
@@ -99,6 +109,16 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         None => Ok(Exit::Success),
         Some(problem) => Err(Failure::unusable(problem)),
     }
+}
+
+/// A source that is newer than the component of a folder, and the folder.
+fn newer_source(plugin: &Path) -> Option<(PathBuf, PathBuf)> {
+    // Another file beside the sources may be of any age.
+    if !(plugin.is_dir() || plugin.is_file() && plugin.ends_with("plugin.wasm")) {
+        return None;
+    }
+    let subject = Subject::find(plugin).ok()?;
+    Some((subject.newer_source()?, subject.folder?))
 }
 
 /// What is not wrong, but makes the plugin harder to use.

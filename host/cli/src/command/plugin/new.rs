@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Its name, such as `acme:greet` (default: `acme:` and the name of the folder).
     #[arg(long)]
     name: Option<String>,
+    /// Print what was made as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// The languages that there are templates of.
@@ -71,6 +74,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     })?;
     let project = Project::open(directory).map_err(|error| Failure::trouble(failed()).because(&error))?;
     sync(&project).map_err(|error| Failure::trouble(failed()).because(&error))?;
+    if arguments.json {
+        let made = serde_json::json!({ "name": name.to_string(), "directory": directory, "files": written });
+        print(&format!("{made}\n"))?;
+        return Ok(Exit::Success);
+    }
     let mut text = format!("made {name} in {shown}\n");
     for file in written {
         text.push_str(&format!("  {file}\n"));
