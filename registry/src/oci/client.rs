@@ -36,15 +36,17 @@ pub mod media_type {
     /// A list of manifests as Docker wrote it before.
     pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-    /// What a manifest says that it is; the manifest of one thing if it says nothing.
-    pub fn of(manifest: &[u8]) -> String {
+    /// What a manifest says that it is, if it says so.
+    ///
+    /// # Errors
+    /// If it is no JSON object.
+    pub fn of(manifest: &[u8]) -> serde_json::Result<Option<String>> {
         #[derive(serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Kind {
             media_type: Option<String>,
         }
-        let kind: Option<Kind> = serde_json::from_slice(manifest).ok();
-        kind.and_then(|kind| kind.media_type).unwrap_or_else(|| MANIFEST.to_owned())
+        serde_json::from_slice(manifest).map(|kind: Kind| kind.media_type)
     }
 }
 
@@ -156,14 +158,9 @@ impl Client {
             let host = repository.host().to_owned();
             return Err(OciError::Digest { host, what, expected: expected.clone(), found: digest });
         }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Kind {
-            media_type: Option<String>,
-        }
-        let kind: Kind = serde_json::from_slice(&bytes)
+        let kind = media_type::of(&bytes)
             .map_err(|error| protocol(repository, format!("{what} is no JSON object: {error}")))?;
-        let media_type = kind.media_type.or(header).unwrap_or_else(|| media_type::MANIFEST.to_owned());
+        let media_type = kind.or(header).unwrap_or_else(|| media_type::MANIFEST.to_owned());
         Ok(Manifest { bytes, media_type, digest })
     }
 

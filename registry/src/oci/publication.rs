@@ -102,7 +102,9 @@ pub async fn find(client: &Client, reference: &OciReference) -> Result<Publicati
 pub fn find_stored(store: &PluginStore, reference: &OciReference) -> Result<Option<Publication>, LayoutError> {
     let Some(digest) = reference.digest.clone() else { return Ok(None) };
     let Ok(bytes) = store.load(&digest, MANIFEST_BYTES_MAX) else { return Ok(None) };
-    let manifest = Manifest { media_type: media_type::of(&bytes), bytes: bytes.into(), digest };
+    let kind = media_type::of(&bytes).map_err(LayoutError::Manifest)?;
+    let media_type = kind.unwrap_or_else(|| media_type::MANIFEST.to_owned());
+    let manifest = Manifest { media_type, bytes: bytes.into(), digest };
     let contents = layout::contents(&manifest)?;
     let (config, promise) = match &contents.config {
         None => (None, Promise::default()),

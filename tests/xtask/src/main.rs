@@ -27,8 +27,7 @@ Usage: cargo xtask COMMAND
   test         set up what tests need, then run all of them (with CI=true nothing may be skipped)
   lint         formatting and lints
   bench        print the table of the project's numbers
-  guests       build the plugins of examples and tests
-  plugin DIR   build the plugin (or workspace of plugins) in DIR and write plugin.wasm beside each Cargo.toml";
+  guests       build the plugins of examples and tests";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -50,7 +49,6 @@ fn run(words: &[&str]) -> Outcome {
         ["lint"] => test::lint(),
         ["bench"] => bench::run(),
         ["guests"] => guests::build_all(),
-        ["plugin", directory] => guests::build(directory.as_ref()),
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");
             Ok(())
