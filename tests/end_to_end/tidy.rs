@@ -9,7 +9,7 @@ use std::{
 use crate::oxide::root;
 
 /// Each crate of the host with the crates of ours that it may use. Arrows point one way.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("host/core", &[]),
     ("host/blobs", &["oxide-core"]),
     ("host/store", &["oxide-core"]),
@@ -17,7 +17,21 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("host/runtime", &["oxide-core", "oxide-blobs"]),
     ("host/orchestrator", &["oxide-core", "oxide-store", "oxide-bus"]),
     ("host/agent", &["oxide-core", "oxide-runtime", "oxide-registry"]),
+    ("host/planner", &["oxide-core", "oxide-runtime", "oxide-registry"]),
+    (
+        "host/api",
+        &[
+            "oxide-core",
+            "oxide-store",
+            "oxide-bus",
+            "oxide-orchestrator",
+            "oxide-planner",
+            "oxide-registry",
+            "oxide-blobs",
+        ],
+    ),
     ("registry", &["oxide-core", "oxide-blobs", "oxide-plugin-build"]),
+    ("sdk/client", &["oxide-core"]),
     ("sdk/build", &[]),
     ("tests/xtask", &["oxide-plugin-build"]),
     (
@@ -28,21 +42,24 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "oxide-runtime",
             "oxide-registry",
             "oxide-agent",
+            "oxide-planner",
+            "oxide-api",
+            "oxide-client",
             "oxide-orchestrator",
             "oxide-plugin-build",
             "oxide-store",
             "oxide-bus",
         ],
     ),
-    ("host/api", &["oxide-core", "oxide-orchestrator"]),
 ];
 
 /// Each library that only some crates may know.
-const KNOWN_ONLY_BY: [(&str, &[&str]); 5] = [
+const KNOWN_ONLY_BY: [(&str, &[&str]); 6] = [
     ("wasmtime", &["host/runtime"]),
     ("sqlx", &["host/store"]),
     ("bollard", &["host/agent"]),
     ("object_store", &["host/blobs"]),
+    ("async-nats", &["host/bus"]),
     (
         "tokio",
         &[
@@ -53,8 +70,10 @@ const KNOWN_ONLY_BY: [(&str, &[&str]); 5] = [
             "host/orchestrator",
             "host/agent",
             "host/cli",
+            "host/planner",
             "host/api",
             "registry",
+            "sdk/client",
         ],
     ),
 ];

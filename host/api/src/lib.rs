@@ -1,0 +1,1 @@
+//! REST, WebSocket, SSE, webhooks and sign-in.
