@@ -36,6 +36,22 @@ uuid_id! {
     /// A process that takes jobs and runs them.
     AgentId
 }
+uuid_id! {
+    /// A project: whose pipelines, runs, secrets and members belong together.
+    ProjectId
+}
+uuid_id! {
+    /// A pipeline that the server keeps.
+    PipelineId
+}
+uuid_id! {
+    /// A person who can sign in.
+    UserId
+}
+uuid_id! {
+    /// One request to people to approve a stage.
+    ApprovalId
+}
 
 macro_rules! index {
     ($(#[$doc:meta])* $name:ident) => {

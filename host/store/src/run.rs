@@ -9,6 +9,7 @@ use oxide_core::{
     run::{RunState, Stop},
     time::Timestamp,
 };
+use serde::{Deserialize, Serialize};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// A run that is to be executed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewRun {
     /// The id, a UUIDv7: newer runs have greater ids.
     pub id: RunId,
