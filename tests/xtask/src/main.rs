@@ -7,6 +7,7 @@ mod bench_languages;
 mod dockerd;
 mod guests;
 mod languages;
+mod nats;
 mod packages;
 mod registry;
 mod registry_clients;

