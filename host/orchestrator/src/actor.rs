@@ -382,7 +382,7 @@ impl Actor {
             }
             Err(cause) => {
                 for leased in leases {
-                    let _ = leased.answer.send(Err(OrchestratorError::Store(cause.clone())));
+                    let _ = leased.answer.send(Err(cause.as_ref().into()));
                 }
                 // What the machines know is ahead of the store: go back to what is stored. Until that can be read there is
                 // nothing else to do, and who asks meanwhile waits.

@@ -8,6 +8,8 @@
 mod active_run;
 mod actor;
 mod agents;
+mod call;
+mod carrier;
 mod command;
 mod conditions;
 mod error;
@@ -17,7 +19,9 @@ mod recover;
 mod report;
 mod turn;
 
-pub use error::OrchestratorError;
+pub use call::{Approval, Call, Reply, Retry, RunSummary, Vote};
+pub use carrier::{Carrier, Control};
+pub use error::{Cause, OrchestratorError};
 pub use handle::OrchestratorHandle;
 pub use oxide_store::NewRun;
 pub use recover::recover;
@@ -25,7 +29,7 @@ pub use recover::recover;
 use std::{path::PathBuf, sync::Arc};
 
 use oxide_bus::Bus;
-use oxide_core::{id::RunId, outcome::Status, run::DecideCondition, time::Timestamp};
+use oxide_core::{run::DecideCondition, time::Timestamp};
 use oxide_store::{OwnerId, Store};
 use tokio::sync::mpsc;
 
@@ -40,23 +44,6 @@ const COMMANDS: usize = 256;
 
 /// Events from before so many milliseconds are forgotten at the start: seven days.
 const EVENTS_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunSummary {
-    /// The run.
-    pub id: RunId,
-    /// Its number within its pipeline.
-    pub number: u64,
-    /// How it ended.
-    pub status: Status,
-    /// Why, if it did not succeed.
-    pub reason: Option<String>,
-    /// When its first job was taken by an agent.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-}
 
 /// Starts orchestrators.
 #[derive(Debug)]

@@ -68,7 +68,7 @@ impl Turn {
         self.answers.push(Box::new(move |committed| {
             let value = match committed {
                 Ok(()) => value,
-                Err(cause) => Err(OrchestratorError::Store(cause.clone())),
+                Err(cause) => Err(cause.as_ref().into()),
             };
             // Who asked may have gone away.
             let _ = answer.send(value);
