@@ -1,8 +1,9 @@
-//! Events out, within one process.
+//! Events out: within one process by default, and to NATS for whoever else wants them ([`nats`]).
 //!
 //! The bus only fans out: the store's outbox is the truth. Every subscriber has a bounded queue; one that is too slow is
 //! told that it lagged, and reads what it missed from the outbox by number. Publishing never waits.
 
+pub mod nats;
 mod pattern;
 
 pub use pattern::{Pattern, PatternError};
@@ -12,20 +13,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use oxide_core::event::Event;
+use oxide_core::event::{Event, NumberedEvent};
 use tokio::sync::Notify;
 
 /// How many messages wait for a subscriber if nothing else is said.
 pub const DEFAULT_CAPACITY: usize = 4096;
 
-/// An event with its number in the outbox.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Message {
-    /// The number in the outbox. Grows from message to message.
-    pub seq: u64,
-    /// The event.
-    pub event: Arc<Event>,
-}
+/// An event with its number in the outbox, which grows from message to message.
+pub type Message = NumberedEvent;
 
 /// What a subscriber receives.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,7 +183,7 @@ mod tests {
     use super::*;
 
     fn event(kind: EventKind) -> Arc<Event> {
-        Arc::new(Event { run: RunId(uuid::Uuid::from_u128(1)), at: Timestamp(1), kind })
+        Arc::new(Event::of_run(RunId(uuid::Uuid::from_u128(1)), None, Timestamp(1), kind))
     }
 
     fn started() -> Arc<Event> {

@@ -1,9 +1,10 @@
 //! What a step did through the capabilities that it was granted.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The calls of capabilities that a step made in one try.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StepEffects {
     /// One entry for each function that was called, in the order of the first calls.
     #[serde(default)]
@@ -16,7 +17,7 @@ pub struct StepEffects {
 }
 
 /// All calls of one function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallTally {
     /// Interface and function as in the contract, such as `workspace.read`.
     pub name: String,

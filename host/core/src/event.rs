@@ -1,21 +1,37 @@
-//! Everything that can happen to a run, as told to the world. Written to the outbox in the transaction of its cause.
+//! Everything that can happen, as told to the world. Written to the outbox in the transaction of its cause.
+//!
+//! [`subject`](Event::subject) is what an event is published under. [`crate::asyncapi`] makes the document of all events
+//! from these types.
 
+mod record;
+mod subject;
+
+pub use record::{Annotation, Severity, StepRecord};
+pub use subject::{SUBJECTS, Subject, subject_token};
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
 
 use crate::{
-    effects::StepEffects,
-    id::{AgentId, JobIndex, RunId, StepIndex},
-    limit::{Limits, Usage},
-    outcome::{Failure, Status},
+    approval::{ApprovalStatus, Approver},
+    id::{AgentId, ApprovalId, AttemptId, DeliveryId, JobIndex, PipelineId, ProjectId, RunId, StepIndex},
+    outcome::Status,
+    plugin::Capability,
+    protocol::{AgentCapability, SystemMetrics},
     time::Timestamp,
 };
 
 /// One event with the time at which it happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// The run that it belongs to.
-    pub run: RunId,
+    /// The run that it belongs to, if it belongs to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// The project that it belongs to, if it belongs to one: who may view the project may receive it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectId>,
     /// When it happened.
     pub at: Timestamp,
     /// What happened.
@@ -23,8 +39,18 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// An event as it travels: with its number in the outbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NumberedEvent {
+    /// The number. Grows from event to event; gaps mean nothing.
+    pub seq: u64,
+    /// The event.
+    #[serde(flatten)]
+    pub event: Arc<Event>,
+}
+
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
 pub enum EventKind {
     /// A run was created.
@@ -38,6 +64,12 @@ pub enum EventKind {
     /// The first job of the run was taken by an agent.
     #[serde(rename = "run.started")]
     RunStarted,
+    /// The run waits before it may begin, for instance for others of its concurrency group.
+    #[serde(rename = "run.waiting")]
+    RunWaiting {
+        /// For what.
+        reason: String,
+    },
     /// The run has ended.
     #[serde(rename = "run.completed")]
     RunCompleted {
@@ -140,82 +172,193 @@ pub enum EventKind {
         /// What is known of it.
         record: Box<StepRecord>,
     },
+    /// A stage asks people whether it may begin.
+    #[serde(rename = "approval.requested")]
+    ApprovalRequested {
+        /// The approval.
+        approval: ApprovalId,
+        /// The name of the stage.
+        stage: String,
+        /// Who may answer.
+        approvers: Vec<Approver>,
+        /// How many of them must agree.
+        minimum: u32,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// An approval has ended: by people, by its deadline, or because its run ended.
+    #[serde(rename = "approval.completed")]
+    ApprovalCompleted {
+        /// The approval.
+        approval: ApprovalId,
+        /// The name of the stage.
+        stage: String,
+        /// How.
+        status: ApprovalStatus,
+        /// Who said what, for people.
+        reason: Option<String>,
+    },
+    /// A pipeline was stored.
+    #[serde(rename = "pipeline.created")]
+    PipelineCreated {
+        /// The pipeline.
+        pipeline: PipelineId,
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: u64,
+    },
+    /// A pipeline has a new version, or a new description.
+    #[serde(rename = "pipeline.updated")]
+    PipelineUpdated {
+        /// The pipeline.
+        pipeline: PipelineId,
+        /// Its name.
+        name: String,
+        /// Its latest version.
+        version: u64,
+    },
+    /// A pipeline was removed. Its runs stay.
+    #[serde(rename = "pipeline.deleted")]
+    PipelineDeleted {
+        /// The pipeline.
+        pipeline: PipelineId,
+        /// Its name.
+        name: String,
+    },
+    /// An agent came.
+    #[serde(rename = "agent.registered")]
+    AgentRegistered {
+        /// The agent.
+        agent: AgentId,
+        /// Its name.
+        name: String,
+        /// Labels that jobs ask for with `runs_on`.
+        labels: Vec<String>,
+        /// What its machine can do.
+        capabilities: Vec<AgentCapability>,
+        /// How many jobs it runs at the same time.
+        slots: u32,
+        /// The version of its program.
+        version: String,
+    },
+    /// An agent lives.
+    #[serde(rename = "agent.heartbeat")]
+    AgentHeartbeat {
+        /// The agent.
+        agent: AgentId,
+        /// What it does.
+        status: AgentStatus,
+        /// What it works on.
+        attempts: Vec<AttemptId>,
+        /// How its machine fares; none if it does not say.
+        metrics: Option<SystemMetrics>,
+    },
+    /// An agent is gone: it was not heard of for too long, has ended, or was removed.
+    #[serde(rename = "agent.disconnected")]
+    AgentDisconnected {
+        /// The agent.
+        agent: AgentId,
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// GitHub told of something.
+    #[serde(rename = "webhook.github")]
+    WebhookGithub(WebhookReceived),
+    /// GitLab told of something.
+    #[serde(rename = "webhook.gitlab")]
+    WebhookGitlab(WebhookReceived),
+    /// Gitea or Forgejo told of something.
+    #[serde(rename = "webhook.gitea")]
+    WebhookGitea(WebhookReceived),
+    /// A step has uploaded an artifact.
+    #[serde(rename = "artifact.uploaded")]
+    ArtifactUploaded {
+        /// The job.
+        job: JobIndex,
+        /// The attempt.
+        attempt: u32,
+        /// The step.
+        step: StepIndex,
+        /// The name of the artifact, unique within the run.
+        name: String,
+        /// How many files and links.
+        files: u64,
+        /// The size of the files in bytes.
+        bytes: u64,
+        /// When it expires.
+        expires_at: Timestamp,
+    },
+    /// A plugin was loaded by an agent for the first time, or again after it was unloaded.
+    #[serde(rename = "plugin.loaded")]
+    PluginLoaded {
+        /// `sha256:` and the digest of the component.
+        digest: String,
+        /// As it stands behind `uses:`.
+        reference: String,
+        /// What it asks for.
+        capabilities: Vec<Capability>,
+        /// By which agent.
+        agent: Option<AgentId>,
+    },
+    /// A plugin is not held ready any more.
+    #[serde(rename = "plugin.unloaded")]
+    PluginUnloaded {
+        /// `sha256:` and the digest of the component.
+        digest: String,
+        /// As it stands behind `uses:`.
+        reference: String,
+        /// By which agent.
+        agent: Option<AgentId>,
+        /// Why.
+        reason: String,
+    },
 }
 
-/// What is known of a step that has ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepRecord {
-    /// How it ended.
-    pub status: Status,
-    /// Why it was skipped or cancelled.
-    pub reason: Option<String>,
-    /// The failure of the last try, if it failed; present with [`Status::Warning`] too.
-    pub failure: Option<Failure>,
-    /// Which try it was, counted from 1; 0 if it was not executed.
-    pub try_number: u32,
-    /// When it began; the same as `ended_at` if it was not executed.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Timestamp,
-    /// What it used in its last try.
-    pub usage: Usage,
-    /// What it was allowed.
-    pub limits: Limits,
-    /// What it did through its capabilities in its last try.
-    #[serde(default, skip_serializing_if = "StepEffects::is_empty")]
-    pub effects: StepEffects,
-    /// Its typed outputs, names in snake_case.
-    pub outputs: Map<String, Json>,
-    /// Its annotations.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub annotations: Vec<Annotation>,
-    /// Its summary in markdown.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub summary: String,
+/// A webhook that a forge sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WebhookReceived {
+    /// The delivery, under which headers and body are kept.
+    pub delivery: DeliveryId,
+    /// What the forge calls it, such as `push` or `pull_request`.
+    pub event: String,
+    /// The repository that it tells of, as the forge names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
 }
 
-/// A remark of a step on a place in the source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Annotation {
-    /// The file, relative to the workspace.
-    pub file: Option<String>,
-    /// The line, counted from 1.
-    pub line: Option<u32>,
-    /// How serious it is.
-    pub severity: Severity,
-    /// What there is to say.
-    pub message: String,
-}
-
-/// How serious an annotation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What an agent does, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// For information.
-    Notice,
-    /// Should be looked at.
-    Warning,
-    /// Is wrong.
-    Error,
+pub enum AgentStatus {
+    /// Waits for jobs.
+    Idle,
+    /// Runs jobs.
+    Busy,
+    /// Ends its jobs and takes no more.
+    Draining,
+    /// Was not heard of for too long.
+    Offline,
 }
 
 impl Event {
-    /// The subject that the event is published under, such as `run.<id>.stage.<name>.started`.
-    pub fn subject(&self) -> String {
-        let run = self.run;
-        match &self.kind {
-            EventKind::RunQueued { .. } => format!("run.{run}.queued"),
-            EventKind::RunStarted => format!("run.{run}.started"),
-            EventKind::RunCompleted { .. } => format!("run.{run}.completed"),
-            EventKind::RunCancelled { .. } => format!("run.{run}.cancelled"),
-            EventKind::StageStarted { stage } => format!("run.{run}.stage.{stage}.started"),
-            EventKind::StageCompleted { stage, .. } => format!("run.{run}.stage.{stage}.completed"),
-            EventKind::JobQueued { job, .. } => format!("run.{run}.job.{job}.queued"),
-            EventKind::JobStarted { job, .. } => format!("run.{run}.job.{job}.started"),
-            EventKind::JobCompleted { job, .. } => format!("run.{run}.job.{job}.completed"),
-            EventKind::StepStarted { job, step, .. } => format!("run.{run}.step.{job}-{step}.started"),
-            EventKind::StepOutput { job, step, .. } => format!("run.{run}.step.{job}-{step}.output"),
-            EventKind::StepCompleted { job, step, .. } => format!("run.{run}.step.{job}-{step}.completed"),
-        }
+    /// An event of a run.
+    pub fn of_run(run: RunId, project: Option<ProjectId>, at: Timestamp, kind: EventKind) -> Event {
+        Event { run: Some(run), project, at, kind }
+    }
+
+    /// An event of a project that belongs to no run.
+    pub fn of_project(project: ProjectId, at: Timestamp, kind: EventKind) -> Event {
+        Event { run: None, project: Some(project), at, kind }
+    }
+
+    /// An event that belongs to no project, such as that of an agent.
+    pub fn of_server(at: Timestamp, kind: EventKind) -> Event {
+        Event { run: None, project: None, at, kind }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,15 +2,17 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
-        pub struct $name(pub Uuid);
+        #[schemars(extend("format" = "uuid"))]
+        pub struct $name(#[schemars(with = "String")] pub Uuid);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,27 +39,48 @@ uuid_id! {
     AgentId
 }
 uuid_id! {
-    /// A project: whose pipelines, runs, secrets and members belong together.
+    /// What pipelines, secrets and rights belong to.
     ProjectId
 }
 uuid_id! {
-    /// A pipeline that the server keeps.
+    /// A stored pipeline, with all its versions.
     PipelineId
 }
 uuid_id! {
-    /// A person who can sign in.
+    /// A stage of a run that asks people whether it may begin.
+    ApprovalId
+}
+uuid_id! {
+    /// One delivery of a webhook.
+    DeliveryId
+}
+uuid_id! {
+    /// Somebody who signs in, or a machine with tokens of its own.
     UserId
 }
 uuid_id! {
-    /// One request to people to approve a stage.
-    ApprovalId
+    /// A token that speaks for a user.
+    TokenId
+}
+uuid_id! {
+    /// One sign-in of a user, from there to the next renewal.
+    SessionId
+}
+uuid_id! {
+    /// A token with which one agent may join, once.
+    AgentTokenId
+}
+uuid_id! {
+    /// A secret that is kept on a server.
+    SecretId
 }
 
 macro_rules! index {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
+        #[schemars(inline)]
         pub struct $name(pub u32);
 
         impl $name {
@@ -89,7 +112,7 @@ index! {
 }
 
 /// One try of a job: what a lease is given for, and what fences a late report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptId {
     /// The run.
     pub run: RunId,

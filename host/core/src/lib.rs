@@ -5,6 +5,9 @@
 //! The way of the data: [`yaml`] text with positions → [`pipeline::Pipeline`] → [`plan::Plan`] → [`run`] (the state
 //! machine of the orchestrator) and [`job`] (the state machine of the agent), which talk through [`protocol`].
 
+pub mod access;
+pub mod api;
+pub mod approval;
 pub mod cause;
 pub mod diagnostic;
 pub mod effects;

@@ -1,9 +1,10 @@
 //! What a step may use, and what it used.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The limits of one step. All are on by default; `limits:` in the pipeline changes them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// Fuel: about one unit per WebAssembly instruction that the plugin executes.
     pub fuel: u64,
@@ -39,7 +40,7 @@ impl Default for Limits {
 }
 
 /// A limit by name, as it is written in the pipeline and in messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitKind {
     /// [`Limits::fuel`].
@@ -77,7 +78,7 @@ impl LimitKind {
 }
 
 /// What one step used of its limits. Stands beside [`Limits`] on the record of every step, successes too.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Fuel consumed.
     pub fuel: u64,

@@ -1,11 +1,12 @@
 //! The states of runs, stages, jobs and steps, and why something ended as it did.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limit::LimitKind;
 
 /// The state of a run, stage, job, attempt or step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Waits for what it depends on.
@@ -69,7 +70,7 @@ impl Status {
 }
 
 /// Why a step failed. The host words all but [`FailureCause::Plugin`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum FailureCause {
     /// A command ended with this exit code.
@@ -108,7 +109,7 @@ pub enum FailureCause {
 }
 
 /// A failure: its cause, a sentence for people, and what the plugin printed last to its standard error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// What kind of failure.
     pub cause: FailureCause,

@@ -5,19 +5,25 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::{
     event::StepRecord,
-    id::{AgentId, AttemptId, StepIndex},
+    id::{AgentId, AttemptId, RunId, StepIndex},
     outcome::{Failure, Status},
     plan::{JobContext, PlannedJob},
+    secret::LeasedSecrets,
     time::Timestamp,
 };
 
+mod agent;
+
+pub use agent::{AgentCapability, SystemMetrics, UnknownCapability};
+
 /// `register`: an agent says who it is. Sent once at its start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Register {
     /// The id that the agent chose for itself.
     pub agent: AgentId,
@@ -27,10 +33,16 @@ pub struct Register {
     pub labels: Vec<String>,
     /// How many jobs it runs at the same time.
     pub slots: u32,
+    /// What its machine can do, as it found out by itself.
+    #[serde(default)]
+    pub capabilities: Vec<AgentCapability>,
+    /// The version of its program.
+    #[serde(default)]
+    pub version: String,
 }
 
 /// A job for an agent: the answer to `lease`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Lease {
     /// The attempt. Everything that the agent reports carries it.
     pub attempt: AttemptId,
@@ -46,10 +58,17 @@ pub struct Lease {
     pub context: JobContext,
     /// What expressions can see as `stages.<name>`: `status`, and `outputs.<step id>` of the stages that have ended.
     pub stages: Map<String, Json>,
+    /// The values of the secrets that its steps and services may spend: see [`PlannedJob::secret_names`].
+    #[serde(default, skip_serializing_if = "LeasedSecrets::is_empty")]
+    pub secrets: LeasedSecrets,
+    /// Runs whose artifacts the job may download where its own run has none of the name: those that the run retries, newest
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts_of: Vec<RunId>,
 }
 
 /// `report`: what happened since the last one. Idempotent by `number`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Who reports.
     pub agent: AgentId,
@@ -64,7 +83,7 @@ pub struct Report {
 }
 
 /// One change of a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepChange {
     /// The step.
     pub step: StepIndex,
@@ -75,7 +94,7 @@ pub struct StepChange {
 }
 
 /// What changed of a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepChangeKind {
     /// A try of the step began.
@@ -85,10 +104,21 @@ pub enum StepChangeKind {
     },
     /// The step has ended, or will not be executed.
     Completed(Box<StepRecord>),
+    /// The step, which runs, has uploaded an artifact.
+    ArtifactUploaded {
+        /// The name of the artifact, unique within the run.
+        name: String,
+        /// How many files and links.
+        files: u64,
+        /// The size of the files in bytes.
+        bytes: u64,
+        /// When it expires.
+        expires_at: Timestamp,
+    },
 }
 
 /// Neighbouring lines of the log of one step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogChunk {
     /// The step.
     pub step: StepIndex,
@@ -100,12 +130,14 @@ pub struct LogChunk {
     pub raw_bytes: u32,
     /// Where time or stream change within the chunk; the first mark is at line 0.
     pub marks: Vec<LogMark>,
-    /// The lines, each with its line break, as one zstd frame. Not necessarily UTF-8.
+    /// The lines, each with its line break, as one zstd frame. Not necessarily UTF-8. In JSON it is base64.
+    #[serde(with = "base64_body")]
+    #[schemars(with = "String", extend("contentEncoding" = "base64"))]
     pub body: Bytes,
 }
 
 /// From this line of a chunk on, lines arrived at this time on this stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogMark {
     /// The line within the chunk, counted from 0.
     pub line: u32,
@@ -115,8 +147,33 @@ pub struct LogMark {
     pub stream: LogStream,
 }
 
+/// The bytes of a chunk as base64. Numbers, as older versions wrote them, are read, too.
+mod base64_body {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Numbers(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(body: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(body))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        match Written::deserialize(deserializer)? {
+            Written::Text(text) => BASE64_STANDARD.decode(text).map(Bytes::from).map_err(D::Error::custom),
+            Written::Numbers(numbers) => Ok(Bytes::from(numbers)),
+        }
+    }
+}
+
 /// Where a log line came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogStream {
     /// The standard output of a command or of the plugin; the standard error too, where a command writes both into one
@@ -129,16 +186,19 @@ pub enum LogStream {
 }
 
 /// `heartbeat`: the agent lives. Held open by the orchestrator until there is something to say, 10 s at most.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Heartbeat {
     /// Who lives.
     pub agent: AgentId,
     /// What it works on.
     pub attempts: Vec<AttemptId>,
+    /// How its machine fares; none if it cannot say.
+    #[serde(default)]
+    pub metrics: Option<SystemMetrics>,
 }
 
 /// The answer to a heartbeat.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HeartbeatAnswer {
     /// Attempts that the agent shall stop.
     pub cancel: Vec<Cancellation>,
@@ -147,7 +207,7 @@ pub struct HeartbeatAnswer {
 }
 
 /// Why an attempt is to be stopped.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cancellation {
     /// The attempt.
     pub attempt: AttemptId,
@@ -162,7 +222,7 @@ pub struct Cancellation {
 }
 
 /// `complete`: an attempt has ended; all its reports came before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Complete {
     /// Who ran it.
     pub agent: AgentId,
@@ -175,7 +235,7 @@ pub struct Complete {
 }
 
 /// How an attempt of a job ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobOutcome {
     /// The state of the job.
     pub status: Status,
@@ -188,7 +248,7 @@ pub struct JobOutcome {
 }
 
 /// What a report or a completion was answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Acknowledgement {
     /// It is stored.
@@ -205,6 +265,18 @@ pub enum LinkError {
     /// The orchestrator has shut down.
     #[error("the orchestrator has shut down")]
     Closed,
+    /// The agent is not wanted any more: its credential was revoked, or it was removed. It ends.
+    #[error("the orchestrator refuses this agent: {reason}")]
+    Refused {
+        /// Why, for people.
+        reason: String,
+    },
+    /// This message can never be taken as it is: a report is missing before it, say. To send it again would not help.
+    #[error("the orchestrator cannot take the message: {reason}")]
+    Rejected {
+        /// Why, for people.
+        reason: String,
+    },
     /// The message could not be handled now.
     #[error("the orchestrator could not store the message")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -224,3 +296,6 @@ pub trait OrchestratorLink: Send + Sync {
     /// Ends an attempt.
     async fn complete(&self, message: Complete) -> Result<Acknowledgement, LinkError>;
 }
+
+#[cfg(test)]
+mod tests;

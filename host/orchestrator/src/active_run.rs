@@ -1,4 +1,10 @@
 //! A run that has not ended: its machine, and the rows that follow from what the machine says.
+//!
+//! A run lives in a time of its own: that of the wall when it came here, and from then on as much later as time has passed. If
+//! the wall clock is set, runs that go on lag behind it (or are ahead), and their deadlines stay where they were.
+
+mod approvals;
+mod steps;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -6,29 +12,38 @@ use std::{
 };
 
 use oxide_core::{
-    effects::StepEffects,
-    event::{Event, EventKind, StepRecord},
+    event::{Event, EventKind},
     id::{AgentId, AttemptId, JobIndex, RunId, StageIndex, StepIndex},
-    limit::Usage,
-    outcome::{Failure, FailureCause, Status},
+    outcome::Status,
     plan::Plan,
-    protocol::{Cancellation, Lease, StepChange, StepChangeKind},
+    protocol::{Cancellation, Lease},
     run::{DecideCondition, RunAction, RunEvent, RunMachine, RunState},
+    secret::LeasedSecrets,
     time::Timestamp,
 };
-use oxide_store::{AttemptRow, JobRow, RunRow, StageRow, StepRow, StoreError, Transaction, WriteBatch};
+use oxide_store::{AttemptRow, JobRow, RunOrigin, RunRow, StageRow, StepRow, StoreError, Transaction, WriteBatch};
 
 use crate::{
-    RunSummary,
+    NewRun, RunSummary,
+    concurrency::{GroupKey, Member},
+    queue::Need,
     turn::{Effects, EndedAttempt},
 };
+pub(crate) use approvals::OpenApproval;
 
 pub(crate) struct ActiveRun {
     pub id: RunId,
     pub number: u64,
+    pub origin: RunOrigin,
     pub machine: RunMachine,
     /// Attempts that have not ended.
     pub attempts: HashMap<(JobIndex, u32), Attempt>,
+    /// Stages that wait for people.
+    pub approvals: HashMap<StageIndex, OpenApproval>,
+    /// The runs that it repeats, newest first.
+    retries: Vec<RunId>,
+    /// How far its time is behind that of the wall, in milliseconds.
+    lag_ms: i64,
 }
 
 pub(crate) struct Attempt {
@@ -38,29 +53,30 @@ pub(crate) struct Attempt {
 }
 
 impl ActiveRun {
-    /// A run that was just stored: writes its stages and jobs and begins.
-    pub(crate) fn begin(
-        id: RunId,
+    /// A run that was just stored: writes its stages and jobs. It does not begin yet.
+    pub(crate) fn create(
+        run: NewRun,
         number: u64,
-        plan: Arc<Plan>,
+        retries: Vec<RunId>,
         decide: DecideCondition,
-        (now, batch, effects): (Timestamp, &mut WriteBatch, &mut Effects),
+        (now, batch): (Timestamp, &mut WriteBatch),
     ) -> ActiveRun {
+        let NewRun { id, plan, origin, .. } = run;
         let pipeline = plan.pipeline.clone();
         let machine = RunMachine::new(plan.clone(), decide);
-        let mut run = ActiveRun { id, number, machine, attempts: HashMap::new() };
-        batch.event(Event { run: id, at: now, kind: EventKind::RunQueued { pipeline, number } });
+        let (attempts, approvals) = (HashMap::new(), HashMap::new());
+        let run = ActiveRun { id, number, origin, machine, attempts, approvals, retries, lag_ms: 0 };
+        run.tell(now, EventKind::RunQueued { pipeline, number }, batch);
         for index in 0..plan.stages.len() {
             batch.stage(run.stage_row(StageIndex(index as u32)));
         }
         for index in 0..plan.jobs.len() {
             batch.job(run.job_row(JobIndex(index as u32)));
         }
-        run.apply(now, RunEvent::Start, batch, effects);
         run
     }
 
-    /// A run as it was stored. The second part is what its attempts wait for.
+    /// A run as it was stored.
     pub(crate) async fn load(
         transaction: &mut Transaction,
         row: &RunRow,
@@ -80,11 +96,52 @@ impl ActiveRun {
                 attempt.running_steps.insert(step.step, step);
             }
         }
-        Ok(ActiveRun { id: row.id, number: row.number, machine, attempts })
+        let approvals = approvals::load(transaction, row.id, &machine).await?;
+        let retries = Vec::new();
+        let (id, number, origin) = (row.id, row.number, row.origin.clone());
+        Ok(ActiveRun { id, number, origin, machine, attempts, approvals, retries, lag_ms: 0 })
     }
 
-    /// Lets the machine decide, and collects what is to be written and done.
+    /// Whose artifacts its jobs may download, too.
+    pub(crate) fn set_retries(&mut self, retries: Vec<RunId>) {
+        self.retries = retries;
+    }
+
+    /// The wall clock was set.
+    pub(crate) fn stay_behind(&mut self, jump_ms: i64) {
+        self.lag_ms = self.lag_ms.saturating_add(jump_ms);
+    }
+
+    /// What time it is for this run.
+    pub(crate) fn time(&self, now: Timestamp) -> Timestamp {
+        Timestamp(now.0.saturating_sub(self.lag_ms))
+    }
+
+    /// The concurrency group that it belongs to, and as what.
+    pub(crate) fn membership(&self) -> Option<(GroupKey, Member)> {
+        let plan = self.machine.plan();
+        let concurrency = plan.concurrency.as_ref()?;
+        let key = GroupKey { project: self.origin.project, name: concurrency.group.clone() };
+        let member = Member {
+            run: self.id,
+            pipeline: plan.pipeline.clone(),
+            number: self.number,
+            priority: self.origin.priority,
+            limit: concurrency.limit,
+            cancel_in_progress: concurrency.cancel_in_progress,
+        };
+        Some((key, member))
+    }
+
+    /// What a job of it needs of an agent.
+    pub(crate) fn need(&self, job: JobIndex) -> Need {
+        let planned = self.machine.plan().job(job);
+        Need { labels: planned.runs_on.iter().cloned().collect(), capabilities: planned.needs() }
+    }
+
+    /// Lets the machine decide, and collects what is to be written and done. `now` is the time on the wall.
     pub(crate) fn apply(&mut self, now: Timestamp, event: RunEvent, batch: &mut WriteBatch, effects: &mut Effects) {
+        let now = self.time(now);
         let actions = self.machine.apply(now, event);
         let (mut run, mut stages, mut jobs) = (false, BTreeSet::new(), BTreeSet::new());
         for action in actions {
@@ -97,7 +154,13 @@ impl ActiveRun {
                     let attempt = self.attempt_id(job, attempt);
                     effects.cancellations.push((agent, Cancellation { attempt, status, reason, at_once }));
                 }
-                RunAction::SetDeadline(at) => effects.deadlines.push((at, self.id)),
+                RunAction::RequestApproval { stage, approvers, minimum, expires_at } => {
+                    self.request_approval(now, stage, (approvers, minimum, expires_at), batch);
+                }
+                RunAction::EndApproval { stage, status, reason } => {
+                    self.end_approval(now, stage, status, reason, batch);
+                }
+                RunAction::SetDeadline(at) => effects.deadlines.push((at.millis_since(now), self.id)),
                 RunAction::RunChanged => run = true,
                 RunAction::StageChanged(stage) => {
                     stages.insert(stage);
@@ -105,7 +168,7 @@ impl ActiveRun {
                 RunAction::JobChanged(job) => {
                     jobs.insert(job);
                 }
-                RunAction::Emit(kind) => batch.event(Event { run: self.id, at: now, kind }),
+                RunAction::Emit(kind) => self.tell(now, kind, batch),
             }
         }
         if run {
@@ -122,7 +185,7 @@ impl ActiveRun {
         }
     }
 
-    /// Gives a queued attempt to an agent.
+    /// Gives a queued attempt to an agent. Its secrets come later.
     pub(crate) fn lease(
         &mut self,
         now: Timestamp,
@@ -132,11 +195,12 @@ impl ActiveRun {
         effects: &mut Effects,
     ) -> Lease {
         self.apply(now, RunEvent::AttemptStarted { job, attempt, agent }, batch, effects);
+        let started_at = self.time(now);
         if let Some(known) = self.attempts.get_mut(&(job, attempt)) {
             known.row.agent = Some(agent);
             known.row.status = Status::Running;
             known.row.reason = None;
-            known.row.started_at = Some(now);
+            known.row.started_at = Some(started_at);
             batch.attempt(known.row.clone());
         }
         let plan = self.machine.plan();
@@ -149,38 +213,19 @@ impl ActiveRun {
             job: planned.clone(),
             context: plan.context.clone(),
             stages: self.machine.state().ended_stages(plan),
+            secrets: LeasedSecrets::default(),
+            artifacts_of: self.retries.clone(),
         }
     }
 
-    /// Writes a change of a step of a running attempt.
-    pub(crate) fn change_step(&mut self, id: AttemptId, change: StepChange, batch: &mut WriteBatch) {
-        let (job, number, step, at) = (id.job, id.number, change.step, change.at);
-        let name = self.step_name(job, step);
-        let Some(attempt) = self.attempts.get_mut(&(job, number)) else { return };
-        let kind = match change.kind {
-            StepChangeKind::Started { try_number } => {
-                let row = StepRow {
-                    attempt: id,
-                    step,
-                    name,
-                    status: Status::Running,
-                    reason: None,
-                    try_number,
-                    started_at: at,
-                    ended_at: None,
-                    record: None,
-                };
-                attempt.running_steps.insert(step, row.clone());
-                batch.step(row);
-                EventKind::StepStarted { job, attempt: number, step, try_number }
-            }
-            StepChangeKind::Completed(record) => {
-                attempt.running_steps.remove(&step);
-                batch.step(ended_step(id, step, name, record.clone()));
-                EventKind::StepCompleted { job, attempt: number, step, record }
-            }
-        };
-        batch.event(Event { run: self.id, at, kind });
+    /// Writes down why an attempt waits.
+    pub(crate) fn say_why_it_waits(&mut self, id: AttemptId, reason: Option<String>, batch: &mut WriteBatch) {
+        if let Some(attempt) = self.attempts.get_mut(&(id.job, id.number))
+            && attempt.row.reason != reason
+        {
+            attempt.row.reason = reason;
+            batch.attempt(attempt.row.clone());
+        }
     }
 
     fn queue(&mut self, now: Timestamp, job: JobIndex, attempt: u32, batch: &mut WriteBatch, effects: &mut Effects) {
@@ -210,11 +255,8 @@ impl ActiveRun {
         effects: &mut Effects,
     ) {
         let Some(Attempt { mut row, running_steps }) = self.attempts.remove(&key) else { return };
-        for (step, running) in running_steps {
-            let record = Box::new(cut_off(&self.machine, key.0, &running, now, status, reason.as_deref()));
-            batch.step(ended_step(row.id, step, running.name, record.clone()));
-            let kind = EventKind::StepCompleted { job: key.0, attempt: key.1, step, record };
-            batch.event(Event { run: self.id, at: now, kind });
+        for step in running_steps.into_values() {
+            self.cut_off(now, step, status, reason.as_deref(), batch);
         }
         row.status = status;
         row.reason = reason;
@@ -239,8 +281,9 @@ impl ActiveRun {
         AttemptId { run: self.id, job, number }
     }
 
-    fn step_name(&self, job: JobIndex, step: StepIndex) -> String {
-        self.machine.plan().job(job).steps.get(step.index()).map(|step| step.name.clone()).unwrap_or_default()
+    /// Tells the world, with what is written.
+    pub(crate) fn tell(&self, at: Timestamp, kind: EventKind, batch: &mut WriteBatch) {
+        batch.event(Event::of_run(self.id, self.origin.project, at, kind));
     }
 
     fn stage_row(&self, stage: StageIndex) -> StageRow {
@@ -252,48 +295,5 @@ impl ActiveRun {
         let planned = self.machine.plan().job(job);
         let state = self.machine.state().jobs[job.index()].clone();
         JobRow { run: self.id, job, stage: planned.stage, name: planned.name.clone(), state }
-    }
-}
-
-fn ended_step(attempt: AttemptId, step: StepIndex, name: String, record: Box<StepRecord>) -> StepRow {
-    StepRow {
-        attempt,
-        step,
-        name,
-        status: record.status,
-        reason: record.reason.clone().or_else(|| record.failure.as_ref().map(|failure| failure.message.clone())),
-        try_number: record.try_number,
-        started_at: record.started_at,
-        ended_at: Some(record.ended_at),
-        record: Some(record),
-    }
-}
-
-/// What is known of a step whose attempt ended without it.
-fn cut_off(
-    machine: &RunMachine,
-    job: JobIndex,
-    step: &StepRow,
-    now: Timestamp,
-    status: Status,
-    reason: Option<&str>,
-) -> StepRecord {
-    let status = if matches!(status, Status::Cancelled | Status::Timeout) { status } else { Status::Failure };
-    let reason = reason.unwrap_or("its agent did not say how it ended").to_owned();
-    let failure = (status == Status::Failure).then(|| Failure::new(FailureCause::AgentLost, reason.clone()));
-    let limits = machine.plan().job(job).steps.get(step.step.index()).map(|step| step.limits.clone());
-    StepRecord {
-        status,
-        reason: Some(reason),
-        failure,
-        try_number: step.try_number,
-        started_at: step.started_at,
-        ended_at: now,
-        usage: Usage { wall_us: now.millis_since(step.started_at).saturating_mul(1000), ..Usage::default() },
-        limits: limits.unwrap_or_default(),
-        effects: StepEffects::default(),
-        outputs: serde_json::Map::new(),
-        annotations: Vec::new(),
-        summary: String::new(),
     }
 }

@@ -90,7 +90,8 @@ impl Actor {
             for agent in self.store.agents().await? {
                 if self.agents.get(agent.id).is_none() {
                     let AgentRow { id: agent, name, labels, slots, .. } = agent;
-                    self.agents.register(Register { agent, name, labels, slots }, now);
+                    let (capabilities, version) = (Vec::new(), String::new());
+                    self.agents.register(Register { agent, name, labels, slots, capabilities, version }, now);
                 }
             }
         }
@@ -220,7 +221,7 @@ impl Actor {
             }
             Command::Wait(_, answer) => turn.answer(answer, Ok(None)),
             Command::Register(message, answer) => {
-                let Register { agent: id, name, labels, slots } = message.clone();
+                let Register { agent: id, name, labels, slots, .. } = message.clone();
                 turn.batch.agent(AgentRow { id, name, labels, slots, registered_at: now });
                 self.agents.register(message, now);
                 self.unexplained = true;

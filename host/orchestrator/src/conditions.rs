@@ -51,6 +51,7 @@ mod tests {
             stages: Vec::new(),
             jobs: Vec::new(),
             context,
+            concurrency: None,
         });
         let mut stages = Map::new();
         stages.insert("test".into(), json!({ "status": "success", "outputs": { "v": { "tag": "1.2" } } }));

@@ -42,7 +42,7 @@ fn take_logs(turn: &mut Turn, id: AttemptId, chunks: Vec<LogChunk>) {
     for chunk in chunks {
         let (first_line, line_count) = (chunk.first_line, chunk.line_count);
         let kind = EventKind::StepOutput { job: id.job, attempt: id.number, step: chunk.step, first_line, line_count };
-        turn.batch.event(Event { run: id.run, at: turn.now, kind });
+        turn.batch.event(Event::of_run(id.run, None, turn.now, kind));
         turn.batch.log(id, chunk);
     }
 }

@@ -65,6 +65,8 @@ pub(crate) async fn prepare(
             let wish = container::Wish { image, cpus: *cpus, memory_bytes, pids: *pids, network, services };
             Ok(Arc::new(container::ContainerEnvironment::start(wish, containers, directory).await?))
         }
+        EnvironmentSpec::Nix { .. } => Err(failure("this agent cannot run jobs with `nix`")),
+        EnvironmentSpec::Firecracker { .. } => Err(failure("this agent cannot run jobs in `firecracker`")),
     }
 }
 

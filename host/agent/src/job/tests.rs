@@ -81,6 +81,7 @@ fn lease(steps: Vec<PlannedStep>) -> Lease {
         env: vec![("GREETING".to_owned(), Node::text("hello"))],
         timeout_ms: 60_000,
         steps,
+        kept: None,
     };
     Lease {
         attempt: attempt_id(),
@@ -90,6 +91,8 @@ fn lease(steps: Vec<PlannedStep>) -> Lease {
         job,
         context: JobContext::default(),
         stages: Map::new(),
+        secrets: oxide_core::secret::LeasedSecrets::default(),
+        artifacts_of: Vec::new(),
     }
 }
 

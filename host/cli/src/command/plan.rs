@@ -61,6 +61,8 @@ fn job(text: &mut String, job: &PlannedJob, paint: Paint) {
     let place = match &job.environment {
         EnvironmentSpec::Host => "on the host".to_owned(),
         EnvironmentSpec::Container { image, .. } => format!("in {image}"),
+        EnvironmentSpec::Nix { flake } => format!("on the host, with the nix flake {flake}"),
+        EnvironmentSpec::Firecracker { rootfs, .. } => format!("in a virtual machine from {rootfs}"),
     };
     text.push_str(&format!("  {}  {}\n", without_controls(&job.name), paint.dim(&place)));
     for service in &job.services {

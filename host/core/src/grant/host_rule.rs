@@ -2,10 +2,11 @@
 
 use std::{fmt, net::IpAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One entry of `http:` or `tcp:` below `grants:`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct HostRule {
     /// A host name in lower case, a name with `*.` before it, or an address without brackets.
     pub host: String,

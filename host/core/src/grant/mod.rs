@@ -7,13 +7,14 @@ mod trust;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use host_rule::{HostRule, HostRuleError, is_public};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use trust::{ForkRights, Trust};
 
 use crate::plugin::Capability;
 
 /// What one step was granted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Grants {
     /// The granted capabilities.
     pub capabilities: BTreeSet<Capability>,
@@ -41,7 +42,7 @@ pub struct Grants {
 }
 
 /// What a step may do with a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretGrant {
     /// Hand it on without reading it.

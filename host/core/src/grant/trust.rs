@@ -1,12 +1,13 @@
 //! How far a run is trusted. The pipeline of a pull request from a fork is written by a stranger: it runs the same steps with
 //! less right.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Grants;
 
 /// Whose pipeline a run executes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trust {
     /// That of somebody who may write to the repository.

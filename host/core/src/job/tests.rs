@@ -52,6 +52,7 @@ fn job(steps: Vec<PlannedStep>) -> PlannedJob {
         env: vec![],
         timeout_ms: 1000,
         steps,
+        kept: None,
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Service {
 }
 
 /// `healthcheck:` of a service. Times in milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct HealthCheck {
     /// A line for `sh -c` in the container of the service; it succeeds when the service is ready.
     pub run: String,

@@ -51,6 +51,7 @@ pub fn build(
             stages: Vec::new(),
             jobs: Vec::new(),
             context: context.clone(),
+            concurrency: None,
         },
         positions: BTreeMap::new(),
     };
@@ -136,6 +137,8 @@ impl<'a> Planner<'a> {
             timeout_ms,
             retry: stage.retry.clone().unwrap_or_else(RetryPolicy::infrastructure),
             allow_failure: stage.allow_failure,
+            approval: None,
+            kept: None,
             jobs,
             span: stage.span,
         };

@@ -108,6 +108,7 @@ impl JobsOfStage<'_> {
             env: self.env.clone(),
             timeout_ms: self.timeout_ms,
             steps,
+            kept: None,
         })
     }
 

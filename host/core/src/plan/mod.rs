@@ -13,6 +13,7 @@ mod graph;
 mod inputs;
 mod jobs;
 mod matrix;
+mod needs;
 mod only;
 mod plugins;
 mod secrets;
@@ -27,6 +28,6 @@ pub use build::{DEFAULT_PIDS, DEFAULT_RUN_TIMEOUT_MS, RUN_PLUGIN, build};
 pub use matrix::MAX_JOBS_PER_STAGE;
 pub use plugins::CONTRACT_VERSION;
 pub use types::{
-    Condition, Dependency, EnvironmentSpec, JobContext, Plan, PlannedJob, PlannedService, PlannedStage, PlannedStep,
-    PluginPin, RetryOn, RetryPolicy,
+    Condition, Dependency, EnvironmentSpec, JobContext, KeptJob, KeptStage, Plan, PlannedApproval, PlannedConcurrency,
+    PlannedJob, PlannedService, PlannedStage, PlannedStep, PluginPin, RetryOn, RetryPolicy,
 };

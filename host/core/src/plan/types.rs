@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::{
+    approval::Approver,
     grant::{Grants, Trust},
     id::{JobIndex, StageIndex},
     limit::Limits,
+    outcome::Status,
     pipeline::HealthCheck,
     yaml::{Node, Span},
 };
 
 /// What a run will do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The name of the pipeline.
     pub pipeline: String,
@@ -28,6 +31,9 @@ pub struct Plan {
     pub jobs: Vec<PlannedJob>,
     /// What expressions can see of the run itself.
     pub context: JobContext,
+    /// Which runs it shares its turn with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<PlannedConcurrency>,
 }
 
 impl Plan {
@@ -42,8 +48,19 @@ impl Plan {
     }
 }
 
+/// `concurrency:` with its group evaluated. The group holds for the runs of one project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedConcurrency {
+    /// The group.
+    pub group: String,
+    /// How many runs of the group may go on at the same time; at least 1.
+    pub limit: u32,
+    /// A newer run cancels the older ones that are too many, instead of waiting for them.
+    pub cancel_in_progress: bool,
+}
+
 /// The values of `git`, `trigger` and `inputs` in expressions: fixed for a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobContext {
     /// `git`: `sha`, `ref`, `branch`, `tag`, `repository`, each absent if unknown.
     pub git: Map<String, Json>,
@@ -60,7 +77,7 @@ pub struct JobContext {
 }
 
 /// A node of the run's graph.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedStage {
     /// The name: its key below `stages:`.
     pub name: String,
@@ -78,14 +95,54 @@ pub struct PlannedStage {
     pub retry: RetryPolicy,
     /// Its failure is a warning.
     pub allow_failure: bool,
+    /// Whom it asks before it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<PlannedApproval>,
+    /// It ended in the run that this one retries, and is not executed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptStage>,
     /// Its jobs, one for each cell of its matrix.
     pub jobs: Vec<JobIndex>,
     /// Where it was written.
     pub span: Span,
 }
 
+/// `approval:` of a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedApproval {
+    /// Who may answer; at least one.
+    pub approvers: Vec<Approver>,
+    /// How many of them must agree; at least 1.
+    pub minimum: u32,
+    /// How long it waits in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// The result of a stage in the run that is retried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KeptStage {
+    /// How it ended.
+    pub status: Status,
+    /// Why, if it did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its outputs by step id.
+    #[serde(default)]
+    pub outputs: Map<String, Json>,
+}
+
+/// The result of a job in the run that is retried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeptJob {
+    /// How it ended.
+    pub status: Status,
+    /// Why, if it did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// One entry of `depends_on`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Dependency {
     /// The stage that is waited for.
     pub stage: StageIndex,
@@ -94,7 +151,7 @@ pub struct Dependency {
 }
 
 /// A stage with its matrix values filled in: the unit that an agent takes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedJob {
     /// The stage.
     pub stage: StageIndex,
@@ -115,10 +172,13 @@ pub struct PlannedJob {
     pub timeout_ms: u64,
     /// Its steps in order; steps of one `parallel:` stand side by side with the same group.
     pub steps: Vec<PlannedStep>,
+    /// It ended in the run that this one retries, and is not executed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptJob>,
 }
 
 /// Where the commands of a job run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum EnvironmentSpec {
     /// Directly on the machine of the agent.
@@ -137,10 +197,29 @@ pub enum EnvironmentSpec {
         #[serde(default = "yes")]
         network: bool,
     },
+    /// On the machine of the agent, with what the flake's development shell brings.
+    Nix {
+        /// The flake as `nix develop` takes it, such as `.#ci`; relative paths are those of the workspace.
+        flake: String,
+    },
+    /// In a virtual machine of its own.
+    Firecracker {
+        /// The kernel: a file on the machine of the agent.
+        kernel: String,
+        /// The root file system: a file on the machine of the agent, which the job sees as a copy.
+        rootfs: String,
+        /// What the kernel is told beyond what it must be told; none if nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot_args: Option<String>,
+        /// How many processors it has.
+        vcpus: u32,
+        /// How many bytes of memory it has.
+        memory_bytes: u64,
+    },
 }
 
 /// A container beside a job, such as a database.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedService {
     /// The name by which the job's commands in a container reach it.
     pub name: String,
@@ -161,7 +240,7 @@ pub struct PlannedService {
 }
 
 /// One call of one plugin.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedStep {
     /// `id:`; other steps read its outputs by it.
     pub id: Option<String>,
@@ -190,7 +269,7 @@ pub struct PlannedStep {
 }
 
 /// A plugin, pinned.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PluginPin {
     /// As it stands behind `uses:`.
     pub reference: String,
@@ -199,7 +278,7 @@ pub struct PluginPin {
 }
 
 /// `if:` of a stage or step: one CEL expression, without `${{ }}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Condition {
     /// The expression.
     pub expression: String,
@@ -208,7 +287,7 @@ pub struct Condition {
 }
 
 /// When something is tried again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RetryPolicy {
     /// How many tries there may be in all; 1 is no retry.
     pub max_attempts: u32,
@@ -217,7 +296,7 @@ pub struct RetryPolicy {
 }
 
 /// A cause for which something may be tried again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryOn {
     /// The agent was lost. Retried by stage, as a new attempt of the job.

@@ -4,12 +4,13 @@ pub mod compatibility;
 
 use std::{collections::BTreeSet, fmt};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::wit::Type;
 
 /// What the host offers to plugins: an interface of `oxide:ci`, or a standard one that is granted host by host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capability {
     /// Shared types; grants nothing.
@@ -170,7 +171,7 @@ impl fmt::Display for Capability {
 }
 
 /// One import of a component.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Import {
     /// The full name, such as `oxide:ci/workspace@0.1.0`.
     pub name: String,
@@ -179,7 +180,7 @@ pub struct Import {
 }
 
 /// One field of the `inputs` or `outputs` record of a plugin.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Field {
     /// The name in WIT, kebab-case.
     pub name: String,
@@ -191,7 +192,7 @@ pub struct Field {
 }
 
 /// Everything that the host reads from a component without compiling it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PluginDescription {
     /// The package name with version from the embedded documentation, such as `acme:greet@0.1.0`.
     pub package: Option<String>,

@@ -1,6 +1,7 @@
 //! Everything that can happen to a run, and everything that a run can ask for.
 
 use crate::{
+    approval::{ApprovalStatus, Approver},
     event::EventKind,
     id::{AgentId, JobIndex, StageIndex},
     outcome::Status,
@@ -11,6 +12,11 @@ use crate::{
 /// What happened. An event about an attempt that is not the present one changes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunEvent {
+    /// The run may not begin yet, for instance because its concurrency group is full. May come again with another reason.
+    Held {
+        /// For people: `waits for run #12 of concurrency group \`deploy\``.
+        reason: String,
+    },
     /// The run may begin.
     Start,
     /// An agent took a job.
@@ -38,6 +44,15 @@ pub enum RunEvent {
         /// The attempt.
         attempt: u32,
         /// For people: `agent \`box-3\` was not heard of for 30 s`.
+        reason: String,
+    },
+    /// People have decided about a stage that waits for them: see [`crate::approval::decide`].
+    ApprovalDecided {
+        /// The stage.
+        stage: StageIndex,
+        /// It may begin.
+        approved: bool,
+        /// Who, for people: `approved by ann`.
         reason: String,
     },
     /// Somebody wants the run to end. A second request also ends stages whose condition lets them run after a cancel.
@@ -94,6 +109,27 @@ pub enum RunAction {
         status: Status,
         /// Why, if it did not succeed.
         reason: Option<String>,
+    },
+    /// Ask people whether this stage may begin. A stage asks once at most; the answer comes as
+    /// [`RunEvent::ApprovalDecided`]. Whoever does this gives the approval its id, and tells the world.
+    RequestApproval {
+        /// The stage.
+        stage: StageIndex,
+        /// Who may answer.
+        approvers: Vec<Approver>,
+        /// How many of them must agree.
+        minimum: u32,
+        /// Then it is too late. A deadline was set for it.
+        expires_at: Timestamp,
+    },
+    /// Nobody need answer any more. Comes once for each approval that was requested.
+    EndApproval {
+        /// The stage.
+        stage: StageIndex,
+        /// How it ended; never [`ApprovalStatus::Waiting`].
+        status: ApprovalStatus,
+        /// For people.
+        reason: String,
     },
     /// Send [`RunEvent::TimerFired`] at this time or soon after it.
     SetDeadline(Timestamp),

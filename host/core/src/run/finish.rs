@@ -5,7 +5,7 @@ use crate::{event::EventKind, outcome::Status};
 
 impl RunMachine {
     pub(super) fn finish_if_done(&mut self, turn: &mut Turn) {
-        if self.open_stages > 0 || matches!(self.state.status, Status::Pending) || self.is_final() {
+        if self.open_stages > 0 || !self.has_begun || self.is_final() {
             return;
         }
         let (status, reason) = self.summary_of_stages();
@@ -44,7 +44,9 @@ impl RunMachine {
 }
 
 fn sentence(name: &str, state: &StageState) -> String {
+    let was_asked_for = state.approval_requested_at.is_some() && state.started_at.is_none();
     let verb = match state.status {
+        Status::Failure | Status::Timeout if was_asked_for => "was not approved",
         Status::Failure => "failed",
         Status::Timeout => "took longer than it may",
         Status::Cancelled => "was cancelled",

@@ -4,10 +4,11 @@
 //! [`RunMachine`] per run that is not final, feeds it, writes what it says and tells agents. Steps are not seen here: an
 //! agent executes the steps of a job by [`crate::job`], so no event costs more because a job has more steps.
 //!
-//! One file per topic: [`RunMachine::apply`] is the list of everything that can happen (`apply.rs`), then stages, jobs,
-//! retries, timeouts, stopping, conditions and the end of the run.
+//! One file per topic: [`RunMachine::apply`] is the list of everything that can happen (`apply.rs`), then stages, approvals,
+//! jobs, retries, timeouts, stopping, conditions and the end of the run.
 
 mod apply;
+mod approval;
 mod condition;
 mod event;
 mod finish;
@@ -44,6 +45,10 @@ pub struct RunMachine {
     /// Facts that follow from the plan and the state, kept so that an event need not look at everything.
     stages: Vec<StageIndexes>,
     open_stages: usize,
+    /// Stages that wait for people.
+    waiting_stages: usize,
+    /// It was started, or ended without that.
+    has_begun: bool,
     /// Stages whose dependencies have all ended and that were not looked at yet.
     ready: VecDeque<StageIndex>,
 }
@@ -57,7 +62,7 @@ struct StageIndexes {
     active_jobs: u32,
     /// Jobs that have not ended.
     open_jobs: usize,
-    /// The position in the stage's list of jobs of the next one that was never queued.
+    /// The position in the stage's list of jobs of the next one that may not have been queued.
     next_job: usize,
 }
 
@@ -81,17 +86,18 @@ impl RunMachine {
                 }
             }
             open_stages += usize::from(!state.stages[position].status.is_final());
-            for (place, job) in stage.jobs.iter().enumerate() {
-                let job = &state.jobs[job.index()];
-                let status = job.status;
+            let is_pending = |job: &JobIndex| state.jobs[job.index()].status == Status::Pending;
+            stages[position].next_job = stage.jobs.iter().position(is_pending).unwrap_or(stage.jobs.len());
+            for job in &stage.jobs {
+                let status = state.jobs[job.index()].status;
                 stages[position].open_jobs += usize::from(!status.is_final());
                 stages[position].active_jobs += u32::from(matches!(status, Status::Queued | Status::Running));
-                if status != Status::Pending {
-                    stages[position].next_job = place + 1;
-                }
             }
         }
-        RunMachine { plan, state, decide, stages, open_stages, ready: VecDeque::new() }
+        let waiting_stages = state.stages.iter().filter(|stage| stage.status == Status::WaitingApproval).count();
+        let has_begun = state.has_begun(&plan);
+        let ready = VecDeque::new();
+        RunMachine { plan, state, decide, stages, open_stages, waiting_stages, has_begun, ready }
     }
 
     /// The plan of the run.
@@ -102,6 +108,11 @@ impl RunMachine {
     /// Where the run stands: what is stored, and what [`RunMachine::restore`] goes on from.
     pub fn state(&self) -> &RunState {
         &self.state
+    }
+
+    /// Was the run started? One that was not may be held back with [`RunEvent::Held`].
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Has the run ended?

@@ -37,11 +37,15 @@ impl RunMachine {
                 let reason = "its matrix has no cells".to_owned();
                 self.finish_stage(turn, index, Status::Skipped, Some(reason), false);
             }
-            Verdict::Run => {
-                self.state.stages[index.index()].status = Status::Queued;
-                turn.push(RunAction::StageChanged(index));
-                self.queue_jobs(turn, index);
-            }
+            Verdict::Run => match &stage.approval {
+                Some(asked) => self.request_approval(turn, index, asked),
+                None => {
+                    self.state.stages[index.index()].status = Status::Queued;
+                    turn.push(RunAction::StageChanged(index));
+                    self.queue_jobs(turn, index);
+                    self.finish_stage_if_done(turn, index);
+                }
+            },
         }
     }
 
@@ -54,6 +58,10 @@ impl RunMachine {
             let indexes = &mut self.stages[index.index()];
             let Some(job) = stage.jobs.get(indexes.next_job) else { break };
             indexes.next_job += 1;
+            // A retry has kept its result.
+            if self.state.jobs[job.index()].status != Status::Pending {
+                continue;
+            }
             indexes.active_jobs += 1;
             self.queue_job(turn, *job);
         }
@@ -145,7 +153,8 @@ impl RunMachine {
         for job in &plan.stage(index).jobs {
             let state = &mut self.state.jobs[job.index()];
             if state.status == Status::Pending {
-                state.status = if status == Status::Failure { Status::Skipped } else { status };
+                let ends_badly = status.is_failure() || status == Status::Warning;
+                state.status = if ends_badly { Status::Skipped } else { status };
                 state.reason = reason.map(str::to_owned);
                 state.ended_at = Some(turn.now);
                 turn.push(RunAction::JobChanged(*job));

@@ -1,12 +1,18 @@
 //! Where a run stands. This is what the store keeps, row by row, and what a machine is restored from.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::{id::AgentId, outcome::Status, plan::Plan, time::Timestamp};
+use crate::{
+    id::AgentId,
+    outcome::Status,
+    plan::{KeptJob, KeptStage, Plan},
+    time::Timestamp,
+};
 
 /// A run, its stages and its jobs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunState {
     /// The state of the run.
     pub status: Status,
@@ -25,7 +31,7 @@ pub struct RunState {
 }
 
 /// Something is to end early. What was asked first stays.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stop {
     /// What it becomes: cancelled, timeout, or failure if the process that ran it died.
     pub status: Status,
@@ -36,7 +42,7 @@ pub struct Stop {
 }
 
 /// A stage of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageState {
     /// The state of the stage.
     pub status: Status,
@@ -51,12 +57,15 @@ pub struct StageState {
     pub ended_at: Option<Timestamp>,
     /// No more of its jobs begin, and those that run are to end.
     pub stop: Option<Stop>,
+    /// When it asked people whether it may begin: `created_at` of its approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_requested_at: Option<Timestamp>,
     /// Outputs by step id. A stage of several jobs has none: each of its steps has outputs for each job.
     pub outputs: Map<String, Json>,
 }
 
 /// A job of a run, with its present attempt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobState {
     /// The state of the job.
     pub status: Status,
@@ -75,20 +84,21 @@ pub struct JobState {
 }
 
 impl RunState {
-    /// The state before anything has happened.
+    /// The state before anything has happened: everything is pending, but for what a retry has kept.
     pub fn of(plan: &Plan) -> RunState {
-        let stage = StageState {
-            status: Status::Pending,
-            reason: None,
+        let stage = |kept: Option<&KeptStage>| StageState {
+            status: kept.map_or(Status::Pending, |kept| kept.status),
+            reason: kept.and_then(|kept| kept.reason.clone()),
             blocked: false,
             started_at: None,
             ended_at: None,
             stop: None,
-            outputs: Map::new(),
+            approval_requested_at: None,
+            outputs: kept.map_or_else(Map::new, |kept| kept.outputs.clone()),
         };
-        let job = JobState {
-            status: Status::Pending,
-            reason: None,
+        let job = |kept: Option<&KeptJob>| JobState {
+            status: kept.map_or(Status::Pending, |kept| kept.status),
+            reason: kept.and_then(|kept| kept.reason.clone()),
             attempt: 0,
             agent: None,
             started_at: None,
@@ -101,8 +111,18 @@ impl RunState {
             started_at: None,
             ended_at: None,
             stop: None,
-            stages: vec![stage; plan.stages.len()],
-            jobs: vec![job; plan.jobs.len()],
+            stages: plan.stages.iter().map(|planned| stage(planned.kept.as_ref())).collect(),
+            jobs: plan.jobs.iter().map(|planned| job(planned.kept.as_ref())).collect(),
+        }
+    }
+
+    /// Was the run started? Then a stage of it does not stand any more as it did before: at least one needs nothing that
+    /// would have to end first.
+    pub(super) fn has_begun(&self, plan: &Plan) -> bool {
+        let mut open = plan.stages.iter().zip(&self.stages).filter(|(planned, _)| planned.kept.is_none()).peekable();
+        match open.peek() {
+            Some(_) => open.any(|(_, state)| state.status != Status::Pending),
+            None => self.status != Status::Pending && self.reason.is_none(),
         }
     }
 

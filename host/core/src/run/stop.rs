@@ -1,12 +1,14 @@
 //! Ends things early: a cancel by people, a timeout, `fail_fast`, or the death of the process that ran them.
 
 use super::{RunAction, RunMachine, Stop, Turn, job::AttemptEnd};
-use crate::{event::EventKind, id::StageIndex, outcome::Status};
+use crate::{approval::ApprovalStatus, event::EventKind, id::StageIndex, outcome::Status};
 
 impl RunMachine {
     pub(super) fn cancel(&mut self, turn: &mut Turn, reason: String) {
-        if self.state.status == Status::Pending {
-            self.state.status = Status::Queued;
+        if !self.has_begun {
+            // Nothing has happened yet that a condition could want to clean up.
+            turn.push(RunAction::Emit(EventKind::RunCancelled { reason: reason.clone() }));
+            return self.stop_run(turn, Status::Cancelled, &reason);
         }
         if self.state.stop.is_some() {
             // The second request: now also what runs because of its condition.
@@ -46,6 +48,7 @@ impl RunMachine {
 
     /// Ends everything that has not ended, conditions or not.
     pub(super) fn stop_run(&mut self, turn: &mut Turn, status: Status, reason: &str) {
+        self.has_begun = true;
         if self.state.stop.is_none() {
             self.state.stop = Some(Stop { status, reason: reason.to_owned(), at: turn.now });
             turn.push(RunAction::RunChanged);
@@ -57,6 +60,10 @@ impl RunMachine {
 
     /// Ends a stage early: what waits ends at once, what runs is asked to stop and ends when its agent says so.
     pub(super) fn stop_stage(&mut self, turn: &mut Turn, index: StageIndex, status: Status, reason: &str) {
+        if self.state.stages[index.index()].status == Status::WaitingApproval {
+            self.end_approval(turn, index, ApprovalStatus::Withdrawn, reason.to_owned());
+            self.state.stages[index.index()].status = Status::Pending;
+        }
         match self.state.stages[index.index()].status {
             Status::Pending if status == Status::Cancelled => {
                 return self.finish_stage(turn, index, status, Some(reason.to_owned()), false);

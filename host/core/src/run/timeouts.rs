@@ -24,7 +24,9 @@ impl RunMachine {
         }
         for (position, stage) in plan.stages.iter().enumerate() {
             let state = &self.state.stages[position];
-            if !state.status.is_final() && passed(turn.now, state.started_at, stage.timeout_ms) {
+            if state.status == Status::WaitingApproval {
+                self.expire_approval(turn, StageIndex(position as u32));
+            } else if !state.status.is_final() && passed(turn.now, state.started_at, stage.timeout_ms) {
                 let reason =
                     format!("stage `{}` took longer than {}", stage.name, quantity::duration_ms(stage.timeout_ms));
                 self.stop_stage(turn, StageIndex(position as u32), Status::Timeout, &reason);
@@ -70,6 +72,6 @@ impl RunMachine {
     }
 }
 
-fn passed(now: Timestamp, start: Option<Timestamp>, millis: u64) -> bool {
+pub(super) fn passed(now: Timestamp, start: Option<Timestamp>, millis: u64) -> bool {
     start.is_some_and(|start| now >= start.plus_millis(millis))
 }

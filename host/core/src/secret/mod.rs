@@ -1,11 +1,14 @@
 //! Secrets: values that steps spend without reading them, and that are masked in everything that leaves.
 //!
 //! [`SecretValue`] keeps a value out of debug output; [`placeholder`] holds the texts that stand for values inside of a
-//! step; [`mask`] finds values, and their usual encodings, in what a step prints and returns.
+//! step; [`mask`] finds values, and their usual encodings, in what a step prints and returns; [`LeasedSecrets`] are those
+//! that an agent is given with a job.
 
+mod leased;
 pub mod mask;
 pub mod placeholder;
 
+pub use leased::LeasedSecrets;
 pub use mask::{MaskStream, Masker};
 pub use placeholder::{FillStream, Placeholders, StepSecret};
 

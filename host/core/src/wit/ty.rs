@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A WIT type of a value that can be written in YAML. Handles, streams and futures are none.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the primitive types are named as in WIT")]
 pub enum Type {
@@ -40,7 +41,7 @@ pub enum Type {
 }
 
 /// A field of a record.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct NamedType {
     /// The name in WIT, kebab-case.
     pub name: String,
@@ -50,7 +51,7 @@ pub struct NamedType {
 }
 
 /// A case of a variant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Case {
     /// The name in WIT, kebab-case.
     pub name: String,

@@ -1,9 +1,10 @@
 //! A YAML document as a tree that remembers where each part was written.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A place in the source: the characters from `start` up to `end` on a line (or the rest of the line, if it goes on).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Span {
     /// The line, counted from 1; 0 for what was not written in a file.
     pub line: u32,
@@ -14,7 +15,7 @@ pub struct Span {
 }
 
 /// A part of a YAML document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Where it was written.
     pub span: Span,
@@ -23,7 +24,7 @@ pub struct Node {
 }
 
 /// What a [`Node`] holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
     /// A scalar: text, number, boolean or null. It stays text until somebody knows what is wanted, so `3.10` is not 3.1.

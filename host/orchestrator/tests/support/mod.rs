@@ -58,6 +58,7 @@ pub fn plan(stages: &[(&str, &[u32])], steps: usize) -> Arc<Plan> {
         env: Vec::new(),
         timeout_ms: 3_600_000,
         steps: (0..steps).map(step).collect(),
+        kept: None,
     };
     let stage = |position: usize, name: &str, needs: &[u32]| PlannedStage {
         name: name.into(),
@@ -68,6 +69,8 @@ pub fn plan(stages: &[(&str, &[u32])], steps: usize) -> Arc<Plan> {
         timeout_ms: 3_600_000,
         retry: RetryPolicy::infrastructure(),
         allow_failure: false,
+        approval: None,
+        kept: None,
         jobs: vec![JobIndex(position as u32)],
         span: Span::default(),
     };
@@ -78,6 +81,7 @@ pub fn plan(stages: &[(&str, &[u32])], steps: usize) -> Arc<Plan> {
         stages: stages.iter().enumerate().map(|(at, (name, needs))| stage(at, name, needs)).collect(),
         jobs: stages.iter().enumerate().map(|(at, (name, _))| job(at, name)).collect(),
         context: JobContext::default(),
+        concurrency: None,
     })
 }
 
@@ -123,7 +127,7 @@ impl House {
     pub async fn agent(&self, name: &str) -> Agent {
         let agent = Agent { id: AgentId(Uuid::now_v7()), link: self.orchestrator.clone(), report: AtomicU64::new(0) };
         let (name, labels) = (name.to_owned(), vec!["linux".to_owned()]);
-        self.orchestrator.register(Register { agent: agent.id, name, labels, slots: 1 }).await.unwrap();
+        self.orchestrator.register(Register { agent: agent.id, name, labels, slots: 1, capabilities: Vec::new(), version: String::new() }).await.unwrap();
         agent
     }
 
@@ -158,7 +162,7 @@ impl Agent {
     }
 
     pub async fn heartbeat(&self, attempts: Vec<AttemptId>) -> HeartbeatAnswer {
-        self.link.heartbeat(Heartbeat { agent: self.id, attempts }).await.unwrap()
+        self.link.heartbeat(Heartbeat { agent: self.id, attempts, metrics: None }).await.unwrap()
     }
 
     pub fn next_report(&self, attempt: AttemptId, changes: Vec<StepChange>, logs: Vec<LogChunk>) -> Report {

@@ -32,6 +32,8 @@ pub fn stage(name: &str, needs: &[usize]) -> PlannedStage {
         timeout_ms: 60_000,
         retry: RetryPolicy::infrastructure(),
         allow_failure: false,
+        approval: None,
+        kept: None,
         jobs: vec![JobIndex(0)],
         span: Span::default(),
     }
@@ -50,6 +52,7 @@ pub fn plan(stages: Vec<(PlannedStage, usize)>) -> Arc<Plan> {
         stages: Vec::new(),
         jobs: Vec::new(),
         context: JobContext::default(),
+        concurrency: None,
     };
     for (position, (mut stage, jobs)) in stages.into_iter().enumerate() {
         stage.jobs.clear();
@@ -65,6 +68,7 @@ pub fn plan(stages: Vec<(PlannedStage, usize)>) -> Arc<Plan> {
                 env: Vec::new(),
                 timeout_ms: 60_000,
                 steps: Vec::new(),
+                kept: None,
             });
         }
         plan.stages.push(stage);

@@ -1,0 +1,28 @@
+//! What a job needs of the agent that takes it, and which secrets it may see.
+
+use std::collections::BTreeSet;
+
+use super::{EnvironmentSpec, PlannedJob};
+use crate::protocol::AgentCapability;
+
+impl PlannedJob {
+    /// What the machine of an agent must be able to do.
+    pub fn needs(&self) -> BTreeSet<AgentCapability> {
+        let place = match &self.environment {
+            EnvironmentSpec::Host => None,
+            EnvironmentSpec::Container { .. } => Some(AgentCapability::Docker),
+            EnvironmentSpec::Nix { .. } => Some(AgentCapability::Nix),
+            EnvironmentSpec::Firecracker { .. } => Some(AgentCapability::Kvm),
+        };
+        let services = (!self.services.is_empty()).then_some(AgentCapability::Docker);
+        place.into_iter().chain(services).collect()
+    }
+
+    /// The names of the secrets that its steps and services may spend or read: the only ones whose values travel to the
+    /// agent that takes it.
+    pub fn secret_names(&self) -> BTreeSet<&str> {
+        let of_steps = self.steps.iter().flat_map(|step| step.grants.secrets.keys());
+        let of_services = self.services.iter().flat_map(|service| &service.secrets);
+        of_steps.chain(of_services).map(String::as_str).collect()
+    }
+}
