@@ -28,9 +28,18 @@ pub const PLUGIN_BYTES_MAX: u64 = 64 << 20;
 /// Where the plugins of one project come from.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    project: PathBuf,
+    project: Project,
     store: Option<PluginStore>,
     strict: bool,
+}
+
+/// What plugins are looked for in.
+#[derive(Clone, Debug)]
+enum Project {
+    /// A folder with the pipeline and its `oxide.lock`.
+    Folder(PathBuf),
+    /// No folder: a pipeline that is kept with its lock, such as those of a server.
+    Stored(Box<Lock>),
 }
 
 /// A plugin that was found.
@@ -96,6 +105,12 @@ pub enum ResolveError {
     /// It is in a registry, and nobody said where this machine keeps such plugins.
     #[error("`{0}` is in a registry: `oxide plugin pull {0} -o plugin.wasm` fetches it as a file")]
     NoStore(OciReference),
+    /// It is a path, and there is no folder that it could be relative to.
+    #[error(
+        "`{0}` is a path, and a stored pipeline has no files: `oxide plugin push` puts the plugin into a registry, whose \
+         reference can stand here"
+    )]
+    NoFolder(String),
     /// There is neither a file nor a folder.
     #[error("`{reference}` is not there: no file or folder {}", path.display())]
     Missing {
@@ -158,7 +173,12 @@ pub enum FetchError {
 impl Catalog {
     /// The catalog of the project in this folder, to which paths behind `uses:` are relative.
     pub fn new(project: impl Into<PathBuf>) -> Catalog {
-        Catalog { project: project.into(), store: None, strict: false }
+        Catalog { project: Project::Folder(project.into()), store: None, strict: false }
+    }
+
+    /// The catalog of a pipeline that is kept with its lock and without a folder: paths behind `uses:` lead nowhere.
+    pub fn of_lock(lock: Lock) -> Catalog {
+        Catalog { project: Project::Stored(Box::new(lock)), store: None, strict: false }
     }
 
     /// The same with the store that plugins of registries are taken from.
@@ -176,7 +196,10 @@ impl Catalog {
     /// # Errors
     /// If it cannot be read.
     pub fn lock(&self) -> Result<Lock, LockFileError> {
-        lock::file::read(&self.project)
+        match &self.project {
+            Project::Folder(folder) => lock::file::read(folder),
+            Project::Stored(lock) => Ok((**lock).clone()),
+        }
     }
 
     /// What the lock says of a reference.
@@ -268,7 +291,8 @@ impl Catalog {
 
     /// The file of a component: the path itself, or `plugin.wasm` in the folder that it names.
     fn component_path(&self, reference: &str, path: &str) -> Result<PathBuf, ResolveError> {
-        let path = self.project.join(path);
+        let Project::Folder(folder) = &self.project else { return Err(ResolveError::NoFolder(reference.to_owned())) };
+        let path = folder.join(path);
         if path.is_dir() {
             let component = path.join("plugin.wasm");
             if !component.exists() {

@@ -170,3 +170,13 @@ fn files_that_cannot_be_plugins_are_refused() {
     std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.wasm")).unwrap();
     assert!(matches!(catalog.resolve("./zero.wasm"), Err(ResolveError::Read { .. })));
 }
+
+#[test]
+fn a_stored_pipeline_has_built_in_plugins_and_those_of_its_lock_and_no_files() {
+    let (_folder, of_folder, locked, store) = with_locked(b"component");
+    let catalog = Catalog::of_lock(of_folder.lock().unwrap()).with_store(store);
+    assert!(catalog.resolve("oxide/run@1").unwrap().built_in);
+    assert_eq!(catalog.resolve(&locked.reference.to_string()).unwrap().bytes.as_ref(), b"component");
+    let told = catalog.resolve("./plugins/lint").err().unwrap().to_string();
+    assert!(told.starts_with("`./plugins/lint` is a path") && told.contains("`oxide plugin push`"), "{told}");
+}

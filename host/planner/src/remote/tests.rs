@@ -1,0 +1,97 @@
+//! The stories of asking repositories, with real ones.
+
+use std::{path::Path, process::Command};
+
+use super::*;
+
+fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(directory)
+        .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A repository with a commit on `main`, an older one on `old/one`, and an annotated tag.
+fn repository() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    git(folder.path(), &["init", "-q", "-b", "main"]);
+    git(folder.path(), &["commit", "-q", "--allow-empty", "-m", "first"]);
+    git(folder.path(), &["branch", "old/one"]);
+    git(folder.path(), &["tag", "-a", "v1", "-m", "one"]);
+    git(folder.path(), &["commit", "-q", "--allow-empty", "-m", "second"]);
+    folder
+}
+
+#[tokio::test]
+async fn branches_tags_and_the_branch_of_the_repository_lead_to_commits() {
+    let folder = repository();
+    let url = format!("file://{}", folder.path().display());
+    let (second, first) = (git(folder.path(), &["rev-parse", "main"]), git(folder.path(), &["rev-parse", "old/one"]));
+    let find = async |wanted: Wanted| find_commit(&url, &wanted).await;
+
+    let head = find(Wanted::default()).await.unwrap();
+    assert_eq!((head.sha.as_str(), head.branch.as_deref()), (second.as_str(), Some("main")));
+    assert_eq!(head.to_map()["ref"], "refs/heads/main");
+    let branch = find(Wanted { branch: Some("old/one".into()), ..Wanted::default() }).await.unwrap();
+    assert_eq!((branch.sha, branch.reference), (first.clone(), Some("refs/heads/old/one".into())));
+    let tag = find(Wanted { tag: Some("v1".into()), ..Wanted::default() }).await.unwrap();
+    assert_eq!((tag.sha, tag.reference, tag.branch), (first, Some("refs/tags/v1".into()), None));
+    let unknown = find(Wanted { branch: Some("one".into()), ..Wanted::default() }).await.unwrap_err();
+    assert_eq!(unknown.to_string(), format!("{url} has no branch `one`"));
+}
+
+#[tokio::test]
+async fn a_commit_needs_no_answer() {
+    let sha = "0123456789abcdef0123456789abcdef01234567".to_owned();
+    let wanted = Wanted { branch: Some("main".into()), sha: Some(sha.clone()), tag: None };
+    let facts = find_commit("https://me:secret@git.invalid/a.git", &wanted).await.unwrap();
+    assert_eq!((facts.sha, facts.repository.as_str()), (sha, "https://git.invalid/a.git"));
+    assert_eq!(facts.branch.as_deref(), Some("main"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_without_passwords() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}/none", folder.path().display());
+    let refused = find_commit(&url, &Wanted::default()).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("cannot be read:") && refused.contains("does not appear to be a git repository"),
+        "{refused}"
+    );
+    git(folder.path(), &["init", "-q"]);
+    let empty = format!("file://{}", folder.path().display());
+    assert!(matches!(find_commit(&empty, &Wanted::default()).await, Err(RemoteError::Empty(_))));
+    let refused = find_commit("http://me:hunter22@127.0.0.1:1/a.git", &Wanted::default()).await.unwrap_err();
+    assert!(!refused.to_string().contains("hunter22"), "{refused}");
+}
+
+#[test]
+fn nothing_reaches_gits_command_line_as_an_option_or_a_helper() {
+    for address in
+        ["-u", "--upload-pack=touch x", "ext::sh -c x", "a\nb", "", "relative/path", "gopher://x", "https://"]
+    {
+        assert!(check_address(address).is_err(), "{address:?}");
+    }
+    for address in ["https://a/b.git", "git@example.com:a/b.git", "/srv/a.git", "file:///srv/a.git", "ssh://git@a:22/b"]
+    {
+        assert!(check_address(address).is_ok(), "{address:?}");
+    }
+    for name in ["-x", "a..b", "a b", "a*", "a~1", "a/", "/a", "a.lock", "@{u}", "a^", ".a", "a."] {
+        let wanted = Wanted { branch: Some(name.into()), ..Wanted::default() };
+        assert!(matches!(named(&wanted), Err(RemoteError::Name { what: "branch", .. })), "{name:?}");
+    }
+    assert!(named(&Wanted { sha: Some("abc".into()), ..Wanted::default() }).is_err());
+    assert!(named(&Wanted { branch: Some("feature/x-1".into()), ..Wanted::default() }).is_ok());
+}
+
+#[test]
+fn addresses_with_and_without_credentials_are_shown_alike() {
+    assert_eq!(without_credentials("https://me:secret@example.com/a@b.git"), "https://example.com/a@b.git");
+    assert_eq!(without_credentials("https://example.com/a.git"), "https://example.com/a.git");
+    assert_eq!(without_credentials("git@example.com:a.git"), "git@example.com:a.git");
+}
