@@ -1,6 +1,7 @@
 //! Runs one attempt of a job: performs what the [`JobMachine`] decides and reports what happens.
 
 mod record;
+mod secrets;
 mod step;
 
 use std::{
@@ -11,13 +12,14 @@ use std::{
 };
 
 use oxide_core::{
+    cause::in_one_line,
     grant::SecretGrant,
     id::{AgentId, StepIndex},
     job::{JobAction, JobEvent, JobMachine, JobProgress},
-    outcome::{Failure, FailureCause},
+    outcome::{Failure, FailureCause, Status},
     protocol::{Cancellation, Complete, JobOutcome, Lease, OrchestratorLink, StepChange, StepChangeKind},
     quantity::duration_ms,
-    secret::{Masker, Placeholders, Secrets, how_to_set},
+    secret::Secrets,
 };
 use oxide_registry::Catalog;
 use oxide_runtime::{Runtime, containers::ContainerEngine};
@@ -33,12 +35,15 @@ use crate::{
     environment::{self, JobEnvironment},
     log::LogWriter,
     orphans::{self, AttemptRuns},
-    report::{Lost, Reporter, insist},
+    report::{Lost, Reporter},
+    restart,
     scope::{Facts, Moment, has_expression},
     services::{ReadyToStart, Services},
+    spool::Spool,
     workspace::JobDirectory,
 };
 use record::StepMemory;
+use secrets::JobSecrets;
 use step::{StepCallContext, StepEnd};
 
 /// How long steps that run after a cancellation (`always()`, `cancelled()`) may take together.
@@ -56,31 +61,18 @@ pub(crate) struct Tools {
     pub(crate) containers: Arc<dyn ContainerEngine>,
     pub(crate) clock: Clock,
     pub(crate) secrets: Secrets,
-    pub(crate) masker: Arc<Masker>,
     pub(crate) session: Arc<Session>,
     pub(crate) link: Arc<dyn OrchestratorLink>,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) catalog: Arc<Catalog>,
+    /// Where reports are kept that do not get through; none in the process of the orchestrator.
+    pub(crate) spool: Option<Spool>,
+    /// Turns true when all jobs shall stop at once.
+    pub(crate) stop: watch::Sender<bool>,
     pub(crate) left_behind: Mutex<Vec<String>>,
 }
 
 impl Tools {
-    /// Secrets that something may spend, each with a placeholder that is new.
-    fn placeholders<'a>(
-        &self,
-        granted: impl Iterator<Item = (&'a String, SecretGrant)>,
-    ) -> Result<Placeholders, Failure> {
-        let granted = granted.map(|(name, grant)| match self.secrets.get(name) {
-            Some(value) => Ok((name.clone(), value.clone(), grant == SecretGrant::Reveal)),
-            None => {
-                let failure = Failure::new(FailureCause::Environment, format!("the secret `{name}` is not set"));
-                Err(failure.with_hint(how_to_set(name)))
-            }
-        });
-        let granted: Vec<_> = granted.collect::<Result<_, _>>()?;
-        Ok(Placeholders::new(granted, || uuid::Uuid::new_v4().as_u128()))
-    }
-
     pub(crate) fn leave_behind(&self, what: String) {
         self.left_behind.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
@@ -91,31 +83,52 @@ impl Tools {
     }
 }
 
-/// Runs an attempt to its end and tells how it ended. Nothing of it is left on this machine afterwards.
-pub(crate) async fn run(tools: Arc<Tools>, lease: Lease, cancelled: watch::Receiver<Option<Cancellation>>) {
+/// Runs an attempt to its end and tells how it ended. Nothing of it is left on this machine afterwards, but what could not be
+/// told.
+pub(crate) async fn run(tools: Arc<Tools>, mut lease: Lease, cancelled: watch::Receiver<Option<Cancellation>>) {
+    // First of all, so that an agent that is killed knows that it had it.
+    let spool = tools.spool.as_ref().map(|spool| {
+        let (spool, made) = spool.begin(lease.attempt);
+        if let Err(error) = made {
+            tracing::warn!("attempt {}: {}", lease.attempt, in_one_line(&error));
+        }
+        spool
+    });
+    let secrets = Arc::new(JobSecrets::of(&mut lease, &tools.secrets));
     let runs = orphans::attempt_begins().await;
-    let (reporter, lost) = Reporter::start(Arc::clone(&tools.link), tools.agent, lease.attempt);
+    let (reporter, lost) = Reporter::start_with(Arc::clone(&tools.link), tools.agent, lease.attempt, spool);
     let signals = Signals {
         cancelled,
         asked: Asked::Nothing,
-        lost: lost.clone(),
+        lost,
+        agent_stops: tools.stop.subscribe(),
         timeout: Some(Instant::now() + Duration::from_millis(lease.job.timeout_ms) + ORCHESTRATOR_FIRST),
         grace: None,
         timeout_ms: lease.job.timeout_ms,
     };
-    let mut attempt = Attempt::new(tools, lease, reporter, signals);
+    let mut attempt = Attempt::new(tools, lease, secrets, reporter, signals);
     let outcome = attempt.run().await;
     let (tools, reporter) = (Arc::clone(&attempt.tools), attempt.reporter.clone());
-    let (id, at) = (attempt.lease.attempt, (attempt.tools.clock)());
+    let outcome = if attempt.agent_stops { restart::lost(STOPPED) } else { outcome };
+    let complete = Complete { agent: tools.agent, attempt: attempt.lease.attempt, at: (tools.clock)(), outcome };
     let tell = async {
-        reporter.flush().await;
-        if !*lost.borrow() {
-            let complete = Complete { agent: tools.agent, attempt: id, at, outcome };
-            // If nobody wants to know any more, there is nothing to be done about it.
-            let _ = insist(|| tools.link.complete(complete.clone())).await;
+        tokio::select! {
+            () = reporter.complete(complete) => {}
+            () = last_moments(tools.stop.subscribe()) => {}
         }
     };
     tokio::join!(attempt.clean_up(runs), tell);
+}
+
+/// Why a job ended that its agent has stopped.
+const STOPPED: &str = "the agent was stopped";
+
+/// How long an agent that stops waits until what it says is heard. What was not heard is told by the next process.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
+
+async fn last_moments(mut stop: watch::Receiver<bool>) {
+    turns_true(&mut stop).await;
+    tokio::time::sleep(LAST_MOMENTS).await;
 }
 
 /// What can end an attempt from outside.
@@ -123,6 +136,7 @@ struct Signals {
     cancelled: watch::Receiver<Option<Cancellation>>,
     asked: Asked,
     lost: Lost,
+    agent_stops: watch::Receiver<bool>,
     timeout: Option<Instant>,
     grace: Option<Instant>,
     timeout_ms: u64,
@@ -143,6 +157,8 @@ enum Outside {
     AtOnce(Cancellation),
     /// The attempt is not ours any more: stop everything, tidy up, report nothing.
     Lost,
+    /// The same, because this agent stops; the orchestrator is told.
+    AgentStops,
 }
 
 impl Signals {
@@ -151,7 +167,8 @@ impl Signals {
         let grace = self.grace.unwrap_or_else(far_away);
         tokio::select! {
             biased;
-            () = turns_true(&mut self.lost) => Outside::Lost,
+            () = is_lost(&mut self.lost) => Outside::Lost,
+            () = turns_true(&mut self.agent_stops) => Outside::AgentStops,
             cancellation = next_cancellation(&mut self.cancelled, self.asked) => {
                 self.begin_grace();
                 if cancellation.at_once {
@@ -187,6 +204,11 @@ async fn turns_true(flag: &mut watch::Receiver<bool>) {
     let _ = flag.wait_for(|flag| *flag).await;
 }
 
+/// The same for the word that the attempt is not ours any more.
+async fn is_lost(lost: &mut Lost) {
+    let _ = lost.wait_for(Option::is_some).await;
+}
+
 /// Waits for a cancellation that asks for more than was asked before; for ever, if none can come any more.
 async fn next_cancellation(receiver: &mut watch::Receiver<Option<Cancellation>>, asked: Asked) -> Cancellation {
     let asks_for_more = |said: &Option<Cancellation>| match (asked, said) {
@@ -214,6 +236,7 @@ fn timeout_reason(timeout_ms: u64) -> String {
 struct Attempt {
     tools: Arc<Tools>,
     lease: Arc<Lease>,
+    secrets: Arc<JobSecrets>,
     facts: Arc<Facts>,
     reporter: Reporter,
     signals: Signals,
@@ -230,11 +253,13 @@ struct Attempt {
     kill: watch::Sender<bool>,
     /// Nothing more may run, not even what runs after a cancellation.
     at_once: bool,
-    lost: bool,
+    /// Whatever comes from outside, there is nothing more to be stopped.
+    deaf: bool,
+    agent_stops: bool,
 }
 
 impl Attempt {
-    fn new(tools: Arc<Tools>, lease: Lease, reporter: Reporter, signals: Signals) -> Self {
+    fn new(tools: Arc<Tools>, lease: Lease, secrets: Arc<JobSecrets>, reporter: Reporter, signals: Signals) -> Self {
         let machine = JobMachine::new(&lease.job);
         let steps = lease.job.steps.iter().map(|_| StepMemory::default()).collect();
         let directory = JobDirectory::of(&tools.data_dir, tools.agent, lease.attempt);
@@ -244,6 +269,7 @@ impl Attempt {
             facts: Arc::new(Facts::new(&lease, directory.workspace())),
             tools,
             lease: Arc::new(lease),
+            secrets,
             reporter,
             signals,
             machine,
@@ -257,7 +283,8 @@ impl Attempt {
             stops: HashMap::new(),
             kill: watch::channel(false).0,
             at_once: false,
-            lost: false,
+            deaf: false,
+            agent_stops: false,
         }
     }
 
@@ -285,7 +312,7 @@ impl Attempt {
             let hint = "move away what is in its way, or keep data elsewhere with `--data-dir DIR`";
             return JobEvent::PrepareFailed(environment::failure(message).with_hint(hint));
         }
-        let (masker, lease) = (Arc::clone(&self.tools.masker), Arc::clone(&self.lease));
+        let (masker, lease) = (Arc::clone(&self.secrets.masker), Arc::clone(&self.lease));
         let containers = self.containers.clone();
         let services = match self.services_to_start() {
             Ok(services) => services,
@@ -315,7 +342,7 @@ impl Attempt {
     fn services_to_start(&self) -> Result<Vec<ReadyToStart>, Failure> {
         let services = self.lease.job.services.iter().map(|planned| {
             let granted = planned.secrets.iter().map(|name| (name, SecretGrant::Spend));
-            let secrets = self.tools.placeholders(granted)?;
+            let secrets = self.secrets.placeholders(granted)?;
             let moment = Moment::unseen().with_secrets(&secrets);
             let written = self.lease.job.env.iter().chain(&planned.env);
             // There is no file before the steps, and no log that could tell of it.
@@ -336,16 +363,19 @@ impl Attempt {
                 self.kill.send_replace(true);
                 JobEvent::CancelRequested { status, reason }
             }
-            Outside::Lost => {
-                (self.lost, self.at_once) = (true, true);
-                // Not even `always()` runs: another attempt of the job may be under way elsewhere.
-                self.running.abort_all();
-                JobEvent::CancelRequested {
-                    status: oxide_core::outcome::Status::Cancelled,
-                    reason: "the attempt is not this agent's any more".to_owned(),
-                }
+            Outside::Lost => self.break_off("the attempt is not this agent's any more"),
+            Outside::AgentStops => {
+                self.agent_stops = true;
+                self.break_off(STOPPED)
             }
         }
+    }
+
+    /// Not even `always()` runs: another attempt of the job may be under way elsewhere soon.
+    fn break_off(&mut self, reason: &str) -> JobEvent {
+        (self.deaf, self.at_once) = (true, true);
+        self.running.abort_all();
+        JobEvent::CancelRequested { status: Status::Cancelled, reason: reason.to_owned() }
     }
 
     fn decide(&mut self, event: JobEvent) -> Vec<JobAction> {
@@ -371,7 +401,7 @@ impl Attempt {
                 };
                 self.remember(end).await
             }
-            outside = self.signals.next(), if !self.lost => self.on_outside(outside),
+            outside = self.signals.next(), if !self.deaf => self.on_outside(outside),
         }
     }
 
@@ -451,6 +481,7 @@ impl Attempt {
         let context = StepCallContext {
             tools: Arc::clone(&self.tools),
             lease: Arc::clone(&self.lease),
+            secrets: Arc::clone(&self.secrets),
             facts: Arc::clone(&self.facts),
             moment,
             environment: Arc::clone(environment),

@@ -58,6 +58,11 @@ pub(crate) fn sessions_directory(data_dir: &Path) -> PathBuf {
     data_dir.join("sessions")
 }
 
+/// The lock file of an agent.
+pub(crate) fn lock_file(data_dir: &Path, agent: AgentId) -> PathBuf {
+    sessions_directory(data_dir).join(format!("{agent}.lock"))
+}
+
 impl Session {
     /// Begins the session of an agent.
     ///
@@ -65,7 +70,7 @@ impl Session {
     /// If the file cannot be made, or another process lives under the same id.
     pub fn begin(data_dir: &Path, agent: AgentId) -> Result<Session, SessionError> {
         let directory = sessions_directory(data_dir);
-        let path = directory.join(format!("{agent}.lock"));
+        let path = lock_file(data_dir, agent);
         let failed = |cause| SessionError::Create { path: path.clone(), cause };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(failed)?;
         // A sweep may take the file between its making and its locking, and remove it: then it is made again.

@@ -10,7 +10,7 @@ use oxide_core::id::AgentId;
 use crate::{
     environment::remove_containers_of,
     processes::{AGENT_COOKIE, Cookies, kill_by_cookies},
-    session::{Abandoned, Notes, sessions_directory},
+    session::{Abandoned, Notes, lock_file, sessions_directory},
     workspace::{remove_tree, work_directory},
 };
 
@@ -48,15 +48,19 @@ pub async fn sweep(data_dir: &Path) -> Vec<DeadAgent> {
         let path = entry.path();
         let is_lock = path.extension().is_some_and(|extension| extension == "lock");
         let agent = path.file_stem().and_then(|stem| stem.to_str()?.parse::<AgentId>().ok());
-        if let (true, Some(agent)) = (is_lock, agent)
-            && let Some(mut abandoned) = Abandoned::take(path)
-        {
-            let notes = abandoned.notes();
-            let left_behind = remove_remains(data_dir, agent, &notes, abandoned.path()).await;
-            dead.push(DeadAgent { agent, pid: notes.pid, left_behind, lock: abandoned });
+        if let (true, Some(agent)) = (is_lock, agent) {
+            dead.extend(sweep_agent(data_dir, agent).await);
         }
     }
     dead
+}
+
+/// The same for one agent. None if it lives, or left nothing.
+pub async fn sweep_agent(data_dir: &Path, agent: AgentId) -> Option<DeadAgent> {
+    let mut abandoned = Abandoned::take(lock_file(data_dir, agent))?;
+    let notes = abandoned.notes();
+    let left_behind = remove_remains(data_dir, agent, &notes, abandoned.path()).await;
+    Some(DeadAgent { agent, pid: notes.pid, left_behind, lock: abandoned })
 }
 
 async fn remove_remains(data_dir: &Path, agent: AgentId, notes: &Notes, lock: &Path) -> Vec<String> {

@@ -1,6 +1,16 @@
-//! Real but small parts for the tests of this crate: an orchestrator that keeps what it is told.
+//! Real but small parts for the tests of this crate: an orchestrator that keeps what it is told, and a way to it over HTTP.
 
-use std::sync::{Arc, Mutex};
+mod http;
+
+use std::{
+    collections::HashMap,
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use oxide_core::{
@@ -13,52 +23,106 @@ use oxide_core::{
 };
 use uuid::Uuid;
 
+pub(crate) use http::HttpServer;
+
 use crate::{Clock, report::Reporter};
 
 /// What a step printed, line by line, with the stream of each.
 pub(crate) type Lines = Vec<(LogStream, String)>;
 
-/// An orchestrator that keeps reports in memory, as slowly and as often as the test wants.
+/// An orchestrator that keeps reports in memory, as slowly and as often as the test wants. Like the real one it refuses a gap
+/// in the numbers of reports, and knows what it had before.
 #[derive(Default)]
 pub(crate) struct MemoryLink {
     pub(crate) reports: Mutex<Vec<Report>>,
     /// Answers for the next reports; afterwards all are stored.
     pub(crate) script: Mutex<Vec<Result<Acknowledgement, LinkError>>>,
-    pub(crate) delay: Mutex<std::time::Duration>,
+    pub(crate) delay: Mutex<Duration>,
     pub(crate) completes: Mutex<Vec<Complete>>,
     pub(crate) leases: Mutex<Vec<Lease>>,
+    pub(crate) registers: Mutex<Vec<Register>>,
+    pub(crate) heartbeats: Mutex<Vec<Heartbeat>>,
+    /// What the next heartbeat is answered.
+    pub(crate) answers: Mutex<Vec<HeartbeatAnswer>>,
+    /// Nothing gets through.
+    pub(crate) is_away: AtomicBool,
+    /// No attempt is anybody's any more.
+    pub(crate) gave_up: AtomicBool,
+    /// No agent is wanted any more.
+    pub(crate) refuses: AtomicBool,
+    last_numbers: Mutex<HashMap<AttemptId, u64>>,
+}
+
+impl MemoryLink {
+    /// The moment at which a message arrives, if it does.
+    async fn arrive(&self) -> Result<(), LinkError> {
+        let delay = *self.delay.lock().unwrap();
+        tokio::time::sleep(delay).await;
+        if self.refuses.load(SeqCst) {
+            return Err(LinkError::Refused { reason: "it was removed".to_owned() });
+        }
+        if self.is_away.load(SeqCst) { Err(LinkError::Unavailable("nobody is there".into())) } else { Ok(()) }
+    }
+
+    /// Waits until there is something to answer, as long as the link holds.
+    async fn hold<T>(&self, mut answer: impl FnMut() -> Option<T>) -> Result<T, LinkError> {
+        loop {
+            self.arrive().await?;
+            match answer() {
+                Some(answer) => return Ok(answer),
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl OrchestratorLink for MemoryLink {
-    async fn register(&self, _: Register) -> Result<(), LinkError> {
+    async fn register(&self, message: Register) -> Result<(), LinkError> {
+        self.arrive().await?;
+        self.registers.lock().unwrap().push(message);
         Ok(())
     }
 
     async fn lease(&self, _: AgentId) -> Result<Option<Box<Lease>>, LinkError> {
-        let next = self.leases.lock().unwrap().pop();
-        match next {
-            Some(lease) => Ok(Some(Box::new(lease))),
-            None => std::future::pending().await,
-        }
+        self.hold(|| self.leases.lock().unwrap().pop()).await.map(|lease| Some(Box::new(lease)))
     }
 
     async fn report(&self, message: Report) -> Result<Acknowledgement, LinkError> {
-        let delay = *self.delay.lock().unwrap();
-        tokio::time::sleep(delay).await;
+        self.arrive().await?;
+        if self.gave_up.load(SeqCst) {
+            return Ok(Acknowledgement::Stale);
+        }
         let mut script = self.script.lock().unwrap();
         let answer = if script.is_empty() { Ok(Acknowledgement::Stored) } else { script.remove(0) };
-        if matches!(answer, Ok(Acknowledgement::Stored)) {
-            self.reports.lock().unwrap().push(message);
+        if !matches!(answer, Ok(Acknowledgement::Stored)) {
+            return answer;
         }
-        answer
+        let mut last_numbers = self.last_numbers.lock().unwrap();
+        let last = last_numbers.entry(message.attempt).or_default();
+        match message.number {
+            number if number <= *last => Ok(Acknowledgement::Duplicate),
+            number if number > *last + 1 => {
+                Err(LinkError::Rejected { reason: format!("report {number} follows report {last}") })
+            }
+            number => {
+                *last = number;
+                self.reports.lock().unwrap().push(message);
+                Ok(Acknowledgement::Stored)
+            }
+        }
     }
 
-    async fn heartbeat(&self, _: Heartbeat) -> Result<HeartbeatAnswer, LinkError> {
-        std::future::pending().await
+    async fn heartbeat(&self, message: Heartbeat) -> Result<HeartbeatAnswer, LinkError> {
+        self.heartbeats.lock().unwrap().push(message);
+        self.hold(|| self.answers.lock().unwrap().pop()).await
     }
 
     async fn complete(&self, message: Complete) -> Result<Acknowledgement, LinkError> {
+        self.arrive().await?;
+        if self.gave_up.load(SeqCst) {
+            return Ok(Acknowledgement::Stale);
+        }
         self.completes.lock().unwrap().push(message);
         Ok(Acknowledgement::Stored)
     }
@@ -112,4 +176,45 @@ pub(crate) fn still_clock() -> Clock {
 pub(crate) fn reporter(link: &Arc<MemoryLink>) -> Reporter {
     let link: Arc<MemoryLink> = Arc::clone(link);
     Reporter::start(link, agent_id(), attempt_id()).0
+}
+
+/// The address of Docker, where the tests have one.
+pub(crate) fn docker_host() -> Option<String> {
+    std::env::var("OXIDE_TEST_DOCKER_HOST").ok().filter(|host| !host.is_empty())
+}
+
+/// An image that is made from busybox, for none can be counted on.
+pub(crate) const IMAGE: &str = "oxide-agent-test:busybox";
+
+/// Makes the image once, from a static busybox of this machine.
+pub(crate) fn need_test_image(host: &str) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let script = r#"
+            set -e
+            root=$(mktemp -d); mkdir "$root/bin" "$root/tmp"
+            cp "$(command -v busybox)" "$root/bin/busybox"
+            for applet in $("$root/bin/busybox" --list); do
+                [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
+            done
+            tar -C "$root" -c . | docker -H "$1" import - "$2"
+            rm -r "$root"
+        "#;
+        let made = Command::new("sh").args(["-c", script, "sh", host, IMAGE]).stdout(Stdio::null()).status().unwrap();
+        assert!(made.success(), "the test image needs `docker` and a static `busybox`");
+    });
+}
+
+/// Waits until something is true, but not for ever.
+pub(crate) async fn until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_true() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not happen: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Connections need a provider of cryptography, which whoever starts the program chooses; a client of registries brings its own.
+pub(crate) fn need_cryptography() {
+    oxide_registry::oci::Client::new(oxide_registry::oci::ClientSettings::default()).unwrap();
 }

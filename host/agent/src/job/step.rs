@@ -23,7 +23,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::Tools;
+use super::{Tools, secrets::JobSecrets};
 use crate::{
     environment::{JobEnvironment, StepEnvironment},
     log::LogWriter,
@@ -37,6 +37,7 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 pub(super) struct StepCallContext {
     pub(super) tools: Arc<Tools>,
     pub(super) lease: Arc<Lease>,
+    pub(super) secrets: Arc<JobSecrets>,
     pub(super) facts: Arc<Facts>,
     pub(super) moment: Moment,
     pub(super) environment: Arc<dyn JobEnvironment>,
@@ -127,7 +128,7 @@ impl StepCallContext {
     async fn prepare(&self) -> Result<Prepared, Failure> {
         let plugin = self.load().await?;
         let granted = self.planned().grants.secrets.iter().map(|(name, grant)| (name, *grant));
-        let secrets = self.tools.placeholders(granted)?;
+        let secrets = self.secrets.placeholders(granted)?;
         let moment = self.moment.with_secrets(&secrets);
         let planned = self.planned();
         let written = self.lease.job.env.iter().chain(&planned.env);
@@ -183,7 +184,7 @@ impl StepCallContext {
             responder: None,
             log: Arc::new(self.log.clone()),
             secrets: prepared.secrets,
-            masker: Arc::clone(&self.tools.masker),
+            masker: Arc::clone(&self.secrets.masker),
         };
         let result = self.tools.runtime.call(&prepared.plugin, call).await;
         StepEnd {

@@ -120,7 +120,8 @@ impl Workshop {
             runtime: runtime(),
             catalog: Arc::new(Catalog::new(data.path())),
             secrets: secrets(),
-            masker: Arc::new(Masker::new(secrets().values())),
+            spool: None,
+            stop: watch::channel(false).0,
             session,
             left_behind: Mutex::default(),
         });
@@ -170,7 +171,7 @@ impl Workshop {
         changes
             .filter_map(|change| match &change.kind {
                 StepChangeKind::Completed(record) => Some((change.step.0, (**record).clone())),
-                StepChangeKind::Started { .. } => None,
+                _ => None,
             })
             .collect()
     }
@@ -365,13 +366,14 @@ async fn an_agent_takes_jobs_until_it_is_told_to_stop() {
         docker_host: None,
         clock: crate::system_clock(),
         secrets: Secrets::new(),
+        spool_bytes_max: None,
     };
     let (session, catalog) = (Arc::clone(&shop.tools.session), Arc::clone(&shop.tools.catalog));
     let agent = crate::Agent::new(config, session, shop.link.clone(), runtime(), catalog);
-    let (shutdown, told) = watch::channel(false);
+    let (shutdown, told) = watch::channel(crate::Wish::Work);
     let stopping = async {
         shop.wait_for_processes(1).await;
-        shutdown.send_replace(true);
+        shutdown.send_replace(crate::Wish::Drain);
     };
     let (ran, ()) = tokio::join!(agent.run(told), stopping);
     assert!(ran.unwrap().is_empty(), "everything could be removed");
@@ -393,15 +395,16 @@ async fn what_a_job_had_made_that_broke_off_is_left_to_the_sweep() {
         docker_host: None,
         clock: Arc::new(|| panic!("there is no time")),
         secrets: Secrets::new(),
+        spool_bytes_max: None,
     };
     let (session, catalog) = (Arc::clone(&shop.tools.session), Arc::clone(&shop.tools.catalog));
     let agent = crate::Agent::new(config, session, shop.link.clone(), runtime(), catalog);
-    let (shutdown, told) = watch::channel(false);
+    let (shutdown, told) = watch::channel(crate::Wish::Work);
     let stopping = async {
         while !shop.link.leases.lock().unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        shutdown.send_replace(true);
+        shutdown.send_replace(crate::Wish::Drain);
     };
     let (ran, ()) = tokio::join!(agent.run(told), stopping);
     let left = ran.unwrap();

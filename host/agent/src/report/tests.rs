@@ -3,7 +3,11 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use oxide_core::{id::StepIndex, protocol::StepChangeKind, time::Timestamp};
+use oxide_core::{
+    id::StepIndex,
+    protocol::{LinkError, StepChangeKind},
+    time::Timestamp,
+};
 
 use super::*;
 use crate::testing::{MemoryLink, agent_id, attempt_id};
@@ -72,7 +76,7 @@ async fn a_report_is_sent_again_until_it_gets_through() {
     reporter.flush().await;
     assert_eq!(steps_told(&link), [1]);
     assert_eq!(link.reports.lock().unwrap()[0].number, 1);
-    assert!(!*lost.borrow());
+    assert_eq!(*lost.borrow(), None);
 }
 
 #[tokio::test]
@@ -81,7 +85,7 @@ async fn a_stale_attempt_is_told_and_nothing_waits_any_more() {
     *link.script.lock().unwrap() = vec![Ok(Acknowledgement::Stale)];
     let (reporter, mut lost) = Reporter::start(link.clone(), agent_id(), attempt_id());
     reporter.change(started(1)).await;
-    lost.wait_for(|lost| *lost).await.unwrap();
+    lost.wait_for(|lost| *lost == Some(Loss::Gone)).await.unwrap();
     for _ in 0..40 {
         reporter.log(chunk(1 << 20)).await;
     }

@@ -1,11 +1,6 @@
-//! Real containers, where `OXIDE_TEST_DOCKER_HOST` says how to reach Docker. The image is made from busybox, for none can
-//! be counted on.
+//! Real containers, where `OXIDE_TEST_DOCKER_HOST` says how to reach Docker.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
-    time::Instant,
-};
+use std::{path::PathBuf, time::Instant};
 
 use oxide_core::{
     id::{AttemptId, StepIndex},
@@ -19,33 +14,8 @@ use crate::{
     docker::containers::Removals,
     log::LogWriter,
     report::Reporter,
-    testing::{MemoryLink, agent_id, attempt_id, reporter, still_clock},
+    testing::{IMAGE, MemoryLink, agent_id, attempt_id, docker_host, need_test_image, reporter, still_clock},
 };
-
-const IMAGE: &str = "oxide-agent-test:busybox";
-
-fn docker_host() -> Option<String> {
-    std::env::var("OXIDE_TEST_DOCKER_HOST").ok().filter(|host| !host.is_empty())
-}
-
-/// Makes the image once, from a static busybox of this machine.
-fn need_test_image(host: &str) {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        let script = r#"
-            set -e
-            root=$(mktemp -d); mkdir "$root/bin" "$root/tmp"
-            cp "$(command -v busybox)" "$root/bin/busybox"
-            for applet in $("$root/bin/busybox" --list); do
-                [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
-            done
-            tar -C "$root" -c . | docker -H "$1" import - "$2"
-            rm -r "$root"
-        "#;
-        let made = Command::new("sh").args(["-c", script, "sh", host, IMAGE]).stdout(Stdio::null()).status().unwrap();
-        assert!(made.success(), "the test image needs `docker` and a static `busybox`");
-    });
-}
 
 /// A job in a container with its log.
 struct Job {
