@@ -33,6 +33,10 @@ pub enum EnvironmentKind {
     Host,
     /// In a container.
     Container,
+    /// On the machine of the agent, in the development shell of a flake.
+    Nix,
+    /// In a virtual machine.
+    Firecracker,
 }
 
 /// A command to run.

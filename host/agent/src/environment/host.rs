@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// The search path where the agent itself has none.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// After a command has ended, how long its output may be silent before it is taken as complete although something that
 /// it left behind keeps it open.
 const DRAIN_SILENCE: Duration = Duration::from_millis(200);
@@ -58,7 +58,8 @@ struct Place {
     workspace: PathBuf,
     attempt: String,
     variables: Vec<(String, String)>,
-    next_process: AtomicU32,
+    /// Shared by all that have the same attempt: it tells its commands apart.
+    next_process: Arc<AtomicU32>,
 }
 
 impl HostEnvironment {
@@ -73,8 +74,18 @@ impl HostEnvironment {
         variables.push(("PATH".to_owned(), path.unwrap_or_else(|| DEFAULT_PATH.to_owned())));
         variables.push(("HOME".to_owned(), home.to_string_lossy().into_owned()));
         variables.push(("TMPDIR".to_owned(), tmp.to_string_lossy().into_owned()));
-        let next_process = AtomicU32::new(1);
+        let next_process = Arc::new(AtomicU32::new(1));
         HostEnvironment { place: Arc::new(Place { workspace, attempt: attempt.to_string(), variables, next_process }) }
+    }
+
+    /// The same place with other variables, made from those that commands have here.
+    pub(super) fn with_variables(
+        &self,
+        change: impl FnOnce(&[(String, String)]) -> Vec<(String, String)>,
+    ) -> HostEnvironment {
+        let Place { workspace, attempt, variables, next_process } = &*self.place;
+        let (workspace, attempt, next_process) = (workspace.clone(), attempt.clone(), Arc::clone(next_process));
+        HostEnvironment { place: Arc::new(Place { workspace, attempt, variables: change(variables), next_process }) }
     }
 }
 
@@ -144,7 +155,7 @@ impl HostStep {
 }
 
 /// The program on a search path. Relative entries of the path count from the workspace.
-fn look_up(name: &str, search_path: &str, workspace: &Path) -> Option<PathBuf> {
+pub(super) fn look_up(name: &str, search_path: &str, workspace: &Path) -> Option<PathBuf> {
     if name.contains('/') {
         let path = workspace.join(name);
         return is_executable(&path).then_some(path);

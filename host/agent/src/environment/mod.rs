@@ -6,6 +6,7 @@
 mod by_hand;
 mod container;
 mod host;
+mod nix;
 mod output;
 
 use std::{io, sync::Arc};
@@ -65,7 +66,10 @@ pub(crate) async fn prepare(
             let wish = container::Wish { image, cpus: *cpus, memory_bytes, pids: *pids, network, services };
             Ok(Arc::new(container::ContainerEnvironment::start(wish, containers, directory).await?))
         }
-        EnvironmentSpec::Nix { .. } => Err(failure("this agent cannot run jobs with `nix`")),
+        EnvironmentSpec::Nix { flake } => {
+            let (agent, attempt) = containers.owner();
+            Ok(Arc::new(nix::NixEnvironment::new(flake, agent, attempt, directory)?))
+        }
         EnvironmentSpec::Firecracker { .. } => Err(failure("this agent cannot run jobs in `firecracker`")),
     }
 }

@@ -213,6 +213,8 @@ impl HostEnvironment for State {
         Ok(match self.environment.kind() {
             EnvironmentKind::Host => Kind::Host,
             EnvironmentKind::Container => Kind::Container,
+            EnvironmentKind::Nix => Kind::Nix,
+            EnvironmentKind::Firecracker => Kind::Firecracker,
         })
     }
 
