@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use oxide_agent::{Agent, AgentConfig, DeadAgent, Session};
+use oxide_agent::{Agent, AgentConfig, DeadAgent, Session, Wish};
 use oxide_blobs::Blobs;
 use oxide_bus::Bus;
 use oxide_core::{
@@ -14,10 +14,10 @@ use oxide_core::{
     secret::Secrets,
     time::Timestamp,
 };
-use oxide_orchestrator::{NewRun, Orchestrator, OrchestratorHandle};
+use oxide_orchestrator::{Control, NewRun, Orchestrator, OrchestratorHandle};
 use oxide_registry::Catalog;
 use oxide_runtime::{Runtime, RuntimeConfig, RuntimeError};
-use oxide_store::Store;
+use oxide_store::{Location, RunOrigin, Store};
 use tokio::{sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
@@ -30,9 +30,10 @@ pub struct LocalEngine {
     /// What happens, as it happens.
     pub bus: Bus,
     /// Owns every state change.
-    pub orchestrator: OrchestratorHandle,
+    pub orchestrator: Control,
+    handle: OrchestratorHandle,
     agent: JoinHandle<()>,
-    stop_agent: watch::Sender<bool>,
+    stop_agent: watch::Sender<Wish>,
     /// Ends last: from its end on, nobody looks for what this process may have left.
     session: Arc<Session>,
 }
@@ -65,7 +66,9 @@ impl LocalEngine {
             .map_err(|error| Failure::trouble("could not begin").because(&error).hint(in_the_way(data)))?;
         let bus = Bus::new();
         let clock = oxide_agent::system_clock();
-        let orchestrator = Orchestrator::start(store.clone(), bus.clone(), id.into(), clock.clone())
+        let orchestrator = Orchestrator::new(id.into(), clock.clone())
+            .secrets(Arc::new(secrets.clone()))
+            .start(store.clone(), bus.clone())
             .await
             .map_err(|error| Failure::trouble("could not start the orchestrator").because(&error))?;
         let config =
@@ -88,20 +91,22 @@ impl LocalEngine {
             docker_host: None,
             clock,
             secrets,
+            spool_bytes_max: None,
         };
         let catalog = Arc::new(Catalog::new(project.directory.clone()).with_store(registries::store(data)));
         let agent =
-            Agent::new(config, Arc::clone(&session), Arc::new(orchestrator.clone()), Arc::new(runtime), catalog);
-        let (stop_agent, stopped) = watch::channel(false);
+            Agent::new(config, Arc::clone(&session), Arc::new(orchestrator.control()), Arc::new(runtime), catalog);
+        let (stop_agent, wishes) = watch::channel(Wish::Work);
         let agent = tokio::spawn(async move {
-            match agent.run(stopped).await {
+            match agent.run(wishes).await {
                 Ok(left_behind) => left_behind.iter().for_each(|left| {
                     eprintln!("note: could not remove what a job left, the next `oxide` command tries again: {left}");
                 }),
                 Err(error) => Failure::trouble("the agent stopped").because(&error).print(),
             }
         });
-        Ok(LocalEngine { store, bus, orchestrator, agent, stop_agent, session })
+        let (orchestrator, handle) = (orchestrator.control(), orchestrator);
+        Ok(LocalEngine { store, bus, orchestrator, handle, agent, stop_agent, session })
     }
 
     /// Creates a run; answers with its number within its pipeline.
@@ -111,6 +116,7 @@ impl LocalEngine {
             plan: plan.clone(),
             source_text: project.source.clone(),
             project_dir: project.directory.display().to_string(),
+            origin: RunOrigin::default(),
         };
         self.orchestrator
             .submit(run)
@@ -120,9 +126,9 @@ impl LocalEngine {
 
     /// Ends the parts in order: the agent first, then what it reports to.
     pub async fn stop(self) {
-        let _ = self.stop_agent.send(true);
+        let _ = self.stop_agent.send(Wish::Drain);
         let _ = self.agent.await;
-        self.orchestrator.shutdown().await;
+        self.handle.shutdown().await;
         drop(self.session);
     }
 }
@@ -135,7 +141,7 @@ fn in_the_way(data: &Path) -> String {
 
 async fn open(data: &Path) -> Result<Store, Failure> {
     let file: PathBuf = data.join("oxide.db");
-    Store::open(&file)
+    Store::open(&Location::from(file))
         .await
         .map_err(|error| Failure::of(&error).hint("name another data directory with `--data-dir DIR`"))
 }

@@ -6,11 +6,11 @@ use oxide_core::{
     run::JobState,
     time::Timestamp,
 };
-use sqlx::SqliteConnection;
 
 use crate::{
     Store, StoreError, Transaction,
-    row::{count, get, maybe_json, maybe_parse, maybe_time, millis, number, status, stop_to_json, time, write_rows},
+    row::{get, maybe_json, maybe_parse, maybe_time, number, status, stop_to_json, time},
+    sql::{Connection, query, write_rows},
 };
 
 /// A job of a run.
@@ -49,66 +49,65 @@ pub struct AttemptRow {
     pub last_report: u64,
 }
 
-pub(crate) async fn write(connection: &mut SqliteConnection, jobs: &[&JobRow]) -> Result<(), StoreError> {
+pub(crate) async fn write(connection: &mut Connection, jobs: &[&JobRow]) -> Result<(), StoreError> {
     let sql = (
         "INSERT INTO jobs (run, job, stage, name, status, reason, attempt, agent, stop, started_at, ended_at) ",
         " ON CONFLICT (run, job) DO UPDATE SET status = excluded.status, reason = excluded.reason, \
          attempt = excluded.attempt, agent = excluded.agent, stop = excluded.stop, started_at = excluded.started_at, \
          ended_at = excluded.ended_at",
     );
-    write_rows(connection, "write jobs", sql, jobs, |mut row, job| {
+    write_rows(connection, "write jobs", sql, jobs, |values, job| {
         let state = &job.state;
-        row.push_bind(job.run.to_string())
-            .push_bind(i64::from(job.job.0))
-            .push_bind(i64::from(job.stage.0))
-            .push_bind(job.name.clone())
-            .push_bind(state.status.as_str())
-            .push_bind(state.reason.clone())
-            .push_bind(i64::from(state.attempt))
-            .push_bind(state.agent.map(|agent| agent.to_string()))
-            .push_bind(stop_to_json(state.stop.as_ref()))
-            .push_bind(millis(state.started_at))
-            .push_bind(millis(state.ended_at));
+        values
+            .bind(job.run)
+            .bind(job.job)
+            .bind(job.stage)
+            .bind(&job.name)
+            .bind(state.status.as_str())
+            .bind(&state.reason)
+            .bind(state.attempt)
+            .bind(state.agent)
+            .bind(stop_to_json(state.stop.as_ref()))
+            .bind(state.started_at)
+            .bind(state.ended_at)
     })
     .await?;
     Ok(())
 }
 
-pub(crate) async fn write_attempts(
-    connection: &mut SqliteConnection,
-    attempts: &[&AttemptRow],
-) -> Result<(), StoreError> {
+pub(crate) async fn write_attempts(connection: &mut Connection, attempts: &[&AttemptRow]) -> Result<(), StoreError> {
     let sql = (
         "INSERT INTO attempts (run, job, attempt, agent, status, reason, queued_at, started_at, ended_at, last_report) ",
         " ON CONFLICT (run, job, attempt) DO UPDATE SET agent = excluded.agent, status = excluded.status, \
          reason = excluded.reason, started_at = excluded.started_at, ended_at = excluded.ended_at, \
          last_report = excluded.last_report",
     );
-    write_rows(connection, "write attempts", sql, attempts, |mut row, attempt| {
-        row.push_bind(attempt.id.run.to_string())
-            .push_bind(i64::from(attempt.id.job.0))
-            .push_bind(i64::from(attempt.id.number))
-            .push_bind(attempt.agent.map(|agent| agent.to_string()))
-            .push_bind(attempt.status.as_str())
-            .push_bind(attempt.reason.clone())
-            .push_bind(attempt.queued_at.0)
-            .push_bind(millis(attempt.started_at))
-            .push_bind(millis(attempt.ended_at))
-            .push_bind(count(attempt.last_report));
+    write_rows(connection, "write attempts", sql, attempts, |values, attempt| {
+        values
+            .bind(attempt.id.run)
+            .bind(attempt.id.job)
+            .bind(attempt.id.number)
+            .bind(attempt.agent)
+            .bind(attempt.status.as_str())
+            .bind(&attempt.reason)
+            .bind(attempt.queued_at)
+            .bind(attempt.started_at)
+            .bind(attempt.ended_at)
+            .bind(attempt.last_report)
     })
     .await?;
     Ok(())
 }
 
-pub(crate) async fn read(connection: &mut SqliteConnection, run: RunId) -> Result<Vec<JobRow>, StoreError> {
-    let rows = sqlx::query(
+pub(crate) async fn read(connection: &mut Connection, run: RunId) -> Result<Vec<JobRow>, StoreError> {
+    let rows = query(
+        "read the jobs of a run",
         "SELECT job, stage, name, status, reason, attempt, agent, stop, started_at, ended_at FROM jobs \
          WHERE run = $1 ORDER BY job",
     )
-    .bind(run.to_string())
+    .bind(run)
     .fetch_all(connection)
-    .await
-    .map_err(StoreError::query("read the jobs of a run"))?;
+    .await?;
     rows.iter()
         .map(|row| {
             let state = JobState {
@@ -126,15 +125,15 @@ pub(crate) async fn read(connection: &mut SqliteConnection, run: RunId) -> Resul
         .collect()
 }
 
-async fn read_attempts(connection: &mut SqliteConnection, run: RunId) -> Result<Vec<AttemptRow>, StoreError> {
-    let rows = sqlx::query(
+async fn read_attempts(connection: &mut Connection, run: RunId) -> Result<Vec<AttemptRow>, StoreError> {
+    let rows = query(
+        "read the attempts of a run",
         "SELECT job, attempt, agent, status, reason, queued_at, started_at, ended_at, last_report FROM attempts \
          WHERE run = $1 ORDER BY job, attempt",
     )
-    .bind(run.to_string())
+    .bind(run)
     .fetch_all(connection)
-    .await
-    .map_err(StoreError::query("read the attempts of a run"))?;
+    .await?;
     rows.iter()
         .map(|row| {
             Ok(AttemptRow {
@@ -167,7 +166,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn jobs(&self, run: RunId) -> Result<Vec<JobRow>, StoreError> {
-        read(&mut *self.reader().await?, run).await
+        read(&mut self.reader().await?, run).await
     }
 
     /// The attempts of a run, by job and number.
@@ -175,6 +174,6 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn attempts(&self, run: RunId) -> Result<Vec<AttemptRow>, StoreError> {
-        read_attempts(&mut *self.reader().await?, run).await
+        read_attempts(&mut self.reader().await?, run).await
     }
 }

@@ -5,11 +5,11 @@ use oxide_core::{
     protocol::{LogChunk, LogMark, LogStream},
     time::Timestamp,
 };
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     Store, StoreError,
-    row::{count, get, json, number, to_json},
+    row::{get, json, number, to_json},
+    sql::{Connection, Row, query},
 };
 
 /// A line of a log.
@@ -34,28 +34,25 @@ pub struct LogPage {
     pub next: Option<u64>,
 }
 
-pub(crate) async fn write(
-    connection: &mut SqliteConnection,
-    chunks: &[(AttemptId, LogChunk)],
-) -> Result<(), StoreError> {
+pub(crate) async fn write(connection: &mut Connection, chunks: &[(AttemptId, LogChunk)]) -> Result<(), StoreError> {
     // One row per statement: a row is tens of kilobytes, so statements are not what takes the time.
     for (attempt, chunk) in chunks {
-        sqlx::query(
+        query(
+            "write lines of a log",
             "INSERT INTO log_chunks (run, job, attempt, step, first_line, line_count, raw_bytes, marks, body) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
-        .bind(attempt.run.to_string())
-        .bind(i64::from(attempt.job.0))
-        .bind(i64::from(attempt.number))
-        .bind(i64::from(chunk.step.0))
-        .bind(count(chunk.first_line))
-        .bind(i64::from(chunk.line_count))
-        .bind(i64::from(chunk.raw_bytes))
+        .bind(attempt.run)
+        .bind(attempt.job)
+        .bind(attempt.number)
+        .bind(chunk.step)
+        .bind(chunk.first_line)
+        .bind(chunk.line_count)
+        .bind(chunk.raw_bytes)
         .bind(to_json(&chunk.marks))
         .bind(&*chunk.body)
-        .execute(&mut *connection)
-        .await
-        .map_err(StoreError::query("write lines of a log"))?;
+        .execute(connection)
+        .await?;
     }
     Ok(())
 }
@@ -95,28 +92,28 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn log_line_count(&self, attempt: AttemptId, step: StepIndex) -> Result<u64, StoreError> {
-        let row = sqlx::query(
+        let row = query(
+            "count the lines of a log",
             "SELECT COALESCE(MAX(first_line + line_count - 1), 0) AS lines FROM log_chunks \
              WHERE run = $1 AND job = $2 AND attempt = $3 AND step = $4",
         )
-        .bind(attempt.run.to_string())
-        .bind(i64::from(attempt.job.0))
-        .bind(i64::from(attempt.number))
-        .bind(i64::from(step.0))
-        .fetch_one(&mut *self.reader().await?)
-        .await
-        .map_err(StoreError::query("count the lines of a log"))?;
+        .bind(attempt.run)
+        .bind(attempt.job)
+        .bind(attempt.number)
+        .bind(step)
+        .fetch_one(&mut self.reader().await?)
+        .await?;
         number(&row, "lines")
     }
 }
 
 /// The first chunk that has lines from this one on.
 async fn chunk_with(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     attempt: AttemptId,
     step: StepIndex,
     line: u64,
-) -> Result<Option<SqliteRow>, StoreError> {
+) -> Result<Option<Row>, StoreError> {
     // The chunk that begins at or before the line, else the first one after it. Both are found by the primary key.
     for sql in [
         "SELECT first_line, line_count, raw_bytes, marks, body FROM log_chunks \
@@ -124,15 +121,14 @@ async fn chunk_with(
         "SELECT first_line, line_count, raw_bytes, marks, body FROM log_chunks \
          WHERE run = $1 AND job = $2 AND attempt = $3 AND step = $4 AND first_line > $5 ORDER BY first_line LIMIT 1",
     ] {
-        let row = sqlx::query(sql)
-            .bind(attempt.run.to_string())
-            .bind(i64::from(attempt.job.0))
-            .bind(i64::from(attempt.number))
-            .bind(i64::from(step.0))
-            .bind(count(line))
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(StoreError::query("read a log"))?;
+        let row = query("read a log", sql)
+            .bind(attempt.run)
+            .bind(attempt.job)
+            .bind(attempt.number)
+            .bind(step)
+            .bind(line)
+            .fetch_optional(connection)
+            .await?;
         if let Some(row) = row {
             let (first, lines): (u64, u64) = (number(&row, "first_line")?, number(&row, "line_count")?);
             if first + lines > line {
@@ -144,7 +140,7 @@ async fn chunk_with(
 }
 
 /// Adds the lines of a chunk from line `from` on; returns the number of the line after the last one added.
-fn take_lines(row: &SqliteRow, from: u64, limit: usize, lines: &mut Vec<LogLine>) -> Result<u64, StoreError> {
+fn take_lines(row: &Row, from: u64, limit: usize, lines: &mut Vec<LogLine>) -> Result<u64, StoreError> {
     let first: u64 = number(row, "first_line")?;
     let line_count: u64 = number(row, "line_count")?;
     let marks: Vec<LogMark> = json(row, "marks")?;

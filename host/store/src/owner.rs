@@ -3,17 +3,22 @@
 use std::{fmt, str::FromStr};
 
 use oxide_core::{id::AgentId, time::Timestamp};
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError, Transaction,
     row::{get, number, parse, time},
+    sql::{Connection, query},
 };
 
 /// One life of a process that owns runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerId(pub Uuid);
+
+impl OwnerId {
+    /// The owner of all runs of servers. Whichever leads goes on with them.
+    pub const SERVER: OwnerId = OwnerId(Uuid::nil());
+}
 
 impl fmt::Display for OwnerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,17 +60,17 @@ impl Transaction {
     /// # Errors
     /// The store cannot be written.
     pub async fn put_owner(&mut self, owner: &Owner) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
+            "write an owner",
             "INSERT INTO owners (id, pid, host, started_at) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (id) DO UPDATE SET pid = excluded.pid, host = excluded.host, started_at = excluded.started_at",
         )
-        .bind(owner.id.to_string())
-        .bind(i64::from(owner.pid))
+        .bind(owner.id)
+        .bind(owner.pid)
         .bind(&owner.host)
-        .bind(owner.started_at.0)
+        .bind(owner.started_at)
         .execute(self.connection())
-        .await
-        .map_err(StoreError::query("write an owner"))?;
+        .await?;
         Ok(())
     }
 
@@ -74,11 +79,7 @@ impl Transaction {
     /// # Errors
     /// The store cannot be written.
     pub async fn remove_owner(&mut self, id: OwnerId) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM owners WHERE id = $1")
-            .bind(id.to_string())
-            .execute(self.connection())
-            .await
-            .map_err(StoreError::query("remove an owner"))?;
+        query("remove an owner", "DELETE FROM owners WHERE id = $1").bind(id).execute(self.connection()).await?;
         Ok(())
     }
 
@@ -97,15 +98,14 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn owners(&self) -> Result<Vec<Owner>, StoreError> {
-        read(&mut *self.reader().await?).await
+        read(&mut self.reader().await?).await
     }
 }
 
-async fn read(connection: &mut SqliteConnection) -> Result<Vec<Owner>, StoreError> {
-    let rows = sqlx::query("SELECT id, pid, host, started_at FROM owners ORDER BY started_at, id")
+async fn read(connection: &mut Connection) -> Result<Vec<Owner>, StoreError> {
+    let rows = query("read the owners", "SELECT id, pid, host, started_at FROM owners ORDER BY started_at, id")
         .fetch_all(connection)
-        .await
-        .map_err(StoreError::query("read the owners"))?;
+        .await?;
     rows.iter()
         .map(|row| {
             let (id, started_at) = (parse(row, "id")?, time(row, "started_at")?);

@@ -4,11 +4,11 @@ use oxide_core::{
     id::{RunId, StageIndex},
     run::StageState,
 };
-use sqlx::SqliteConnection;
 
 use crate::{
     Store, StoreError,
-    row::{get, json, maybe_json, maybe_time, millis, number, status, stop_to_json, to_json, write_rows},
+    row::{get, json, maybe_json, maybe_time, number, status, stop_to_json, to_json},
+    sql::{Connection, query, write_rows},
 };
 
 /// A stage of a run.
@@ -24,39 +24,41 @@ pub struct StageRow {
     pub state: StageState,
 }
 
-pub(crate) async fn write(connection: &mut SqliteConnection, stages: &[&StageRow]) -> Result<(), StoreError> {
+pub(crate) async fn write(connection: &mut Connection, stages: &[&StageRow]) -> Result<(), StoreError> {
     let sql = (
         "INSERT INTO stages (run, stage, name, status, reason, blocked, stop, outputs, started_at, ended_at) ",
         " ON CONFLICT (run, stage) DO UPDATE SET status = excluded.status, reason = excluded.reason, \
          blocked = excluded.blocked, stop = excluded.stop, outputs = excluded.outputs, \
          started_at = excluded.started_at, ended_at = excluded.ended_at",
     );
-    write_rows(connection, "write stages", sql, stages, |mut row, stage| {
+    write_rows(connection, "write stages", sql, stages, |values, stage| {
         let state = &stage.state;
-        row.push_bind(stage.run.to_string())
-            .push_bind(i64::from(stage.stage.0))
-            .push_bind(stage.name.clone())
-            .push_bind(state.status.as_str())
-            .push_bind(state.reason.clone())
-            .push_bind(i64::from(state.blocked))
-            .push_bind(stop_to_json(state.stop.as_ref()))
-            .push_bind(to_json(&state.outputs))
-            .push_bind(millis(state.started_at))
-            .push_bind(millis(state.ended_at));
+        values
+            .bind(stage.run)
+            .bind(stage.stage)
+            .bind(&stage.name)
+            .bind(state.status.as_str())
+            .bind(&state.reason)
+            .bind(state.blocked)
+            .bind(stop_to_json(state.stop.as_ref()))
+            .bind(to_json(&state.outputs))
+            .bind(state.started_at)
+            .bind(state.ended_at)
     })
     .await?;
     Ok(())
 }
 
-pub(crate) async fn read(connection: &mut SqliteConnection, run: RunId) -> Result<Vec<StageRow>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT stage, name, status, reason, blocked, stop, outputs, started_at, ended_at FROM stages \
-         WHERE run = $1 ORDER BY stage",
+pub(crate) async fn read(connection: &mut Connection, run: RunId) -> Result<Vec<StageRow>, StoreError> {
+    let rows = query(
+        "read the stages of a run",
+        "SELECT stage, name, status, reason, blocked, stop, outputs, started_at, ended_at, \
+         (SELECT MAX(created_at) FROM approvals WHERE approvals.run = stages.run AND approvals.stage = stages.stage) \
+         AS approval_requested_at FROM stages WHERE run = $1 ORDER BY stage",
     )
-    .bind(run.to_string())
+    .bind(run)
     .fetch_all(connection)
-    .await
-    .map_err(StoreError::query("read the stages of a run"))?;
+    .await?;
     rows.iter()
         .map(|row| {
             let state = StageState {
@@ -66,6 +68,7 @@ pub(crate) async fn read(connection: &mut SqliteConnection, run: RunId) -> Resul
                 started_at: maybe_time(row, "started_at")?,
                 ended_at: maybe_time(row, "ended_at")?,
                 stop: maybe_json(row, "stop")?,
+                approval_requested_at: maybe_time(row, "approval_requested_at")?,
                 outputs: json(row, "outputs")?,
             };
             Ok(StageRow { run, stage: StageIndex(number(row, "stage")?), name: get(row, "name")?, state })
@@ -79,6 +82,6 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn stages(&self, run: RunId) -> Result<Vec<StageRow>, StoreError> {
-        read(&mut *self.reader().await?, run).await
+        read(&mut self.reader().await?, run).await
     }
 }

@@ -6,11 +6,11 @@ use oxide_core::{
     outcome::Status,
     time::Timestamp,
 };
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     Store, StoreError, Transaction,
-    row::{get, maybe_json, maybe_time, millis, number, status, time, to_json, write_rows},
+    row::{get, maybe_json, maybe_time, number, status, time, to_json},
+    sql::{Connection, Row, query, write_rows},
 };
 
 /// A step of an attempt.
@@ -36,31 +36,32 @@ pub struct StepRow {
     pub record: Option<Box<StepRecord>>,
 }
 
-pub(crate) async fn write(connection: &mut SqliteConnection, steps: &[&StepRow]) -> Result<(), StoreError> {
+pub(crate) async fn write(connection: &mut Connection, steps: &[&StepRow]) -> Result<(), StoreError> {
     let sql = (
         "INSERT INTO steps (run, job, attempt, step, name, status, reason, try_number, started_at, ended_at, record) ",
         " ON CONFLICT (run, job, attempt, step) DO UPDATE SET status = excluded.status, reason = excluded.reason, \
          try_number = excluded.try_number, started_at = excluded.started_at, ended_at = excluded.ended_at, \
          record = excluded.record",
     );
-    write_rows(connection, "write steps", sql, steps, |mut row, step| {
-        row.push_bind(step.attempt.run.to_string())
-            .push_bind(i64::from(step.attempt.job.0))
-            .push_bind(i64::from(step.attempt.number))
-            .push_bind(i64::from(step.step.0))
-            .push_bind(step.name.clone())
-            .push_bind(step.status.as_str())
-            .push_bind(step.reason.clone())
-            .push_bind(i64::from(step.try_number))
-            .push_bind(step.started_at.0)
-            .push_bind(millis(step.ended_at))
-            .push_bind(step.record.as_deref().map(to_json));
+    write_rows(connection, "write steps", sql, steps, |values, step| {
+        values
+            .bind(step.attempt.run)
+            .bind(step.attempt.job)
+            .bind(step.attempt.number)
+            .bind(step.step)
+            .bind(&step.name)
+            .bind(step.status.as_str())
+            .bind(&step.reason)
+            .bind(step.try_number)
+            .bind(step.started_at)
+            .bind(step.ended_at)
+            .bind(step.record.as_deref().map(to_json))
     })
     .await?;
     Ok(())
 }
 
-fn read(run: RunId, row: &SqliteRow) -> Result<StepRow, StoreError> {
+fn read(run: RunId, row: &Row) -> Result<StepRow, StoreError> {
     Ok(StepRow {
         attempt: AttemptId { run, job: JobIndex(number(row, "job")?), number: number(row, "attempt")? },
         step: StepIndex(number(row, "step")?),
@@ -80,14 +81,14 @@ impl Transaction {
     /// # Errors
     /// The store cannot be read.
     pub async fn running_steps(&mut self, run: RunId) -> Result<Vec<StepRow>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
+            "read the running steps of a run",
             "SELECT job, attempt, step, name, status, reason, try_number, started_at, ended_at, record FROM steps \
              WHERE run = $1 AND ended_at IS NULL ORDER BY job, attempt, step",
         )
-        .bind(run.to_string())
+        .bind(run)
         .fetch_all(self.connection())
-        .await
-        .map_err(StoreError::query("read the running steps of a run"))?;
+        .await?;
         rows.iter().map(|row| read(run, row)).collect()
     }
 }
@@ -98,14 +99,14 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn steps(&self, run: RunId) -> Result<Vec<StepRow>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
+            "read the steps of a run",
             "SELECT job, attempt, step, name, status, reason, try_number, started_at, ended_at, record FROM steps \
              WHERE run = $1 ORDER BY job, attempt, step",
         )
-        .bind(run.to_string())
-        .fetch_all(&mut *self.reader().await?)
-        .await
-        .map_err(StoreError::query("read the steps of a run"))?;
+        .bind(run)
+        .fetch_all(&mut self.reader().await?)
+        .await?;
         rows.iter().map(|row| read(run, row)).collect()
     }
 }

@@ -4,24 +4,28 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use oxide_core::{
     event::Event,
-    id::{AgentId, AttemptId, JobIndex, RunId, StageIndex, StepIndex},
+    id::{AgentId, ApprovalId, AttemptId, JobIndex, RunId, StageIndex, StepIndex, UserId},
     protocol::LogChunk,
 };
-use sqlx::{Sqlite, SqliteConnection};
 
 use crate::{
-    AgentRow, AttemptRow, JobRow, RunStatus, StageRow, StepRow, StoreError, agent, job, log, outbox, run, stage, step,
+    AgentRow, ApprovalRow, AttemptRow, JobRow, RunStatus, StageRow, StepRow, StoreError, VoteRow, agent, approval,
+    changes::Changes, job, log, outbox, run, sql::Connection, stage, step,
 };
 
 /// A transaction that writes. What was written is undone if it is dropped without [`Transaction::commit`].
 pub struct Transaction {
-    inner: sqlx::Transaction<'static, Sqlite>,
+    connection: Connection,
+    changes: Changes,
+    has_events: bool,
 }
 
 /// Rows as they are to be, each in its newest form only, and events and log lines in their order.
 #[derive(Clone, Debug, Default)]
 pub struct WriteBatch {
     agents: BTreeMap<AgentId, AgentRow>,
+    approvals: BTreeMap<ApprovalId, ApprovalRow>,
+    votes: BTreeMap<(ApprovalId, UserId), VoteRow>,
     runs: BTreeMap<RunId, RunStatus>,
     stages: BTreeMap<(RunId, StageIndex), StageRow>,
     jobs: BTreeMap<(RunId, JobIndex), JobRow>,
@@ -35,6 +39,8 @@ impl WriteBatch {
     /// Is there nothing to write?
     pub fn is_empty(&self) -> bool {
         self.agents.is_empty()
+            && self.approvals.is_empty()
+            && self.votes.is_empty()
             && self.runs.is_empty()
             && self.stages.is_empty()
             && self.jobs.is_empty()
@@ -47,6 +53,16 @@ impl WriteBatch {
     /// An agent as it is to be stored.
     pub fn agent(&mut self, row: AgentRow) {
         self.agents.insert(row.id, row);
+    }
+
+    /// An approval as it is to be stored.
+    pub fn approval(&mut self, row: ApprovalRow) {
+        self.approvals.insert(row.id, row);
+    }
+
+    /// The answer of a user to an approval; the first one of each user stays.
+    pub fn approval_vote(&mut self, row: VoteRow) {
+        self.votes.entry((row.approval, row.user)).or_insert(row);
     }
 
     /// The changing part of a run as it is to be stored.
@@ -91,35 +107,44 @@ impl WriteBatch {
 }
 
 impl Transaction {
-    pub(crate) fn new(inner: sqlx::Transaction<'static, Sqlite>) -> Transaction {
-        Transaction { inner }
+    pub(crate) fn new(connection: Connection, changes: Changes) -> Transaction {
+        Transaction { connection, changes, has_events: false }
     }
 
-    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.inner
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
     }
 
-    /// Writes everything that the batch holds. Returns the number of its first event; 0 if it has none.
+    /// Writes everything that the batch holds. Returns the number of its first event; 0 if it has none. A batch with events is
+    /// the last thing that a transaction writes: from then on others that write events wait for its end.
     ///
     /// # Errors
     /// The store cannot be written, or a row belongs to a run that is not stored.
     pub async fn write(&mut self, batch: &WriteBatch) -> Result<u64, StoreError> {
-        let connection = &mut *self.inner;
+        let connection = &mut self.connection;
         agent::write(connection, &batch.agents.values().collect::<Vec<_>>()).await?;
         run::write(connection, batch.runs.iter()).await?;
+        approval::write(connection, &batch.approvals.values().collect::<Vec<_>>()).await?;
+        approval::write_votes(connection, &batch.votes.values().collect::<Vec<_>>()).await?;
         stage::write(connection, &batch.stages.values().collect::<Vec<_>>()).await?;
         job::write(connection, &batch.jobs.values().collect::<Vec<_>>()).await?;
         job::write_attempts(connection, &batch.attempts.values().collect::<Vec<_>>()).await?;
         step::write(connection, &batch.steps.values().collect::<Vec<_>>()).await?;
         log::write(connection, &batch.logs).await?;
+        self.has_events |= !batch.events.is_empty();
         outbox::write(connection, &batch.events).await
     }
 
     /// Makes what was written last.
     ///
     /// # Errors
-    /// The store cannot be written; then nothing of it is stored.
+    /// The store cannot be written, a statement had failed before, or the writer leads no more; then nothing of it is stored.
+    /// If a connection breaks just then it may be stored all the same.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.inner.commit().await.map_err(StoreError::query("commit"))
+        self.connection.commit().await?;
+        if self.has_events {
+            self.changes.tell();
+        }
+        Ok(())
     }
 }
