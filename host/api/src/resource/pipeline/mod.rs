@@ -1,0 +1,345 @@
+//! Pipelines: kept with all their versions, checked as a whole before they are kept.
+
+mod upload;
+mod validate;
+
+use axum::extract::{Request, State};
+use oxide_core::{
+    access::Role,
+    api::{
+        error::ErrorKind,
+        page::{Page, PageQuery},
+        pipeline::{
+            NewPipeline, Pipeline, PipelineChange, PipelineDetails, PipelineQuery, PipelineText, PipelineVersion,
+            PipelineVersionDetails, UploadQuery, Validation,
+        },
+    },
+    event::{Event, EventKind},
+    id::PipelineId,
+};
+use oxide_planner::remote::check_address;
+use oxide_store::{PipelineFilter, PipelineRow, PipelineWrite, ScheduleRow, Transaction, VersionRow, WriteBatch};
+use serde_json::json;
+use uuid::Uuid;
+
+pub use validate::{accept, refused};
+
+use crate::{
+    caller::Caller,
+    error::ApiError,
+    etag::IfMatch,
+    extract::{Created, Json, NoContent, Path, Query},
+    page,
+    resource::project,
+    route::{Access, Route, Tag},
+    state::ServerState,
+};
+
+/// The project that is meant if a request names none.
+pub const DEFAULT_PROJECT: &str = "default";
+/// The longest name of a pipeline.
+const NAME_LENGTH_MAX: usize = 100;
+
+/// The routes of this topic.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/api/v1/pipelines", "create_pipeline", create)
+            .tag(Tag::Pipelines)
+            .access(Access::Project(Role::Maintainer))
+            .summary("Stores a pipeline.")
+            .description(
+                "The body is JSON, or the YAML text itself (then `?project=`, `?name=` … say the rest), or a form with the \
+                 file in the part `pipeline` and, if there is one, `oxide.lock` in the part `lock`: 10 MB at most. Plugins of \
+                 registries that the lock does not have are looked up and verified now; what is stored is what will run.",
+            )
+            .query::<UploadQuery>()
+            .body::<NewPipeline>()
+            .body_of("application/yaml")
+            .body_like::<upload::Form>("multipart/form-data")
+            .body_bytes_max(upload::BODY_BYTES_MAX)
+            .answer::<PipelineDetails>(201, "The pipeline.")
+            .errors(&[ErrorKind::Conflict, ErrorKind::NotFound]),
+        Route::get("/api/v1/pipelines", "list_pipelines", list)
+            .tag(Tag::Pipelines)
+            .access(Access::Project(Role::Viewer))
+            .summary("Lists pipelines, by name.")
+            .query::<PipelineQuery>()
+            .answer::<Page<Pipeline>>(200, "Pipelines."),
+        Route::post("/api/v1/pipelines/validate", "validate_pipeline", validate::validate)
+            .tag(Tag::Pipelines)
+            .access(Access::SignedIn)
+            .summary("Says whether a text is a pipeline that could be stored, and stores nothing.")
+            .body::<PipelineText>()
+            .body_of("application/yaml")
+            .body_bytes_max(upload::BODY_BYTES_MAX)
+            .not_audited()
+            .answer::<Validation>(200, "What is right or wrong with it."),
+        Route::get("/api/v1/pipelines/{pipeline}", "get_pipeline", get)
+            .tag(Tag::Pipelines)
+            .access(Access::Project(Role::Viewer))
+            .summary("Reads a pipeline with the text of its latest version.")
+            .answer::<PipelineDetails>(200, "The pipeline."),
+        Route::put("/api/v1/pipelines/{pipeline}", "update_pipeline", update)
+            .tag(Tag::Pipelines)
+            .access(Access::Project(Role::Maintainer))
+            .summary("Changes a pipeline. A new text makes a new version.")
+            .query::<UploadQuery>()
+            .body::<PipelineChange>()
+            .body_of("application/yaml")
+            .body_like::<upload::Form>("multipart/form-data")
+            .body_bytes_max(upload::BODY_BYTES_MAX)
+            .answer::<PipelineDetails>(200, "The pipeline as it is now.")
+            .errors(&[ErrorKind::Conflict, ErrorKind::PreconditionFailed]),
+        Route::delete("/api/v1/pipelines/{pipeline}", "delete_pipeline", delete)
+            .tag(Tag::Pipelines)
+            .access(Access::Project(Role::Maintainer))
+            .summary("Removes a pipeline. Its runs stay.")
+            .answer_empty(204, "It is removed.")
+            .errors(&[ErrorKind::PreconditionFailed]),
+        Route::get("/api/v1/pipelines/{pipeline}/versions", "list_pipeline_versions", versions)
+            .tag(Tag::Pipelines)
+            .access(Access::Project(Role::Viewer))
+            .summary("Lists the versions of a pipeline, newest first.")
+            .query::<PageQuery>()
+            .answer::<Page<PipelineVersion>>(200, "Versions."),
+        Route::get("/api/v1/pipelines/{pipeline}/versions/{version}", "get_pipeline_version", version)
+            .tag(Tag::Pipelines)
+            .access(Access::Project(Role::Viewer))
+            .summary("Reads a version of a pipeline with its text.")
+            .answer::<PipelineVersionDetails>(200, "The version."),
+    ]
+}
+
+fn shown(row: PipelineRow) -> Pipeline {
+    Pipeline {
+        id: row.id,
+        project: row.project,
+        name: row.name,
+        description: row.description,
+        repository: row.repository,
+        version: row.latest_version,
+        created_by: row.created_by,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
+}
+
+fn shown_version(row: VersionRow) -> PipelineVersion {
+    PipelineVersion { version: row.version, created_by: row.created_by, created_at: row.created_at }
+}
+
+/// A pipeline that the caller may use as the route says.
+///
+/// # Errors
+/// 404 if there is none, or the caller may not know of it; 403 if the caller's role does not reach.
+pub async fn find(state: &ServerState, caller: &Caller, reference: &str) -> Result<PipelineRow, ApiError> {
+    let missing = || ApiError::not_found("pipeline", reference).suggest("`GET /api/v1/pipelines` lists those that you may see");
+    let found = match reference.parse::<PipelineId>() {
+        Ok(id) => state.store.pipeline(id).await?,
+        // By name, in the project that is meant if none is named.
+        Err(_) => match state.store.project_by_name(DEFAULT_PROJECT).await? {
+            Some(project) => state.store.pipeline_by_name(project.id, reference).await?,
+            None => None,
+        },
+    };
+    let Some(row) = found.filter(|row| row.deleted_at.is_none()) else {
+        let _ = caller.hidden();
+        return Err(missing());
+    };
+    match caller.check(row.project) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(missing()),
+        checked => checked.map(|()| row),
+    }
+}
+
+async fn details(state: &ServerState, row: PipelineRow) -> Result<PipelineDetails, ApiError> {
+    let found = state.store.pipeline_version(row.id, row.latest_version).await?;
+    let (_, text) = found.ok_or_else(|| ApiError::internal("read the pipeline", "its latest version is not there"))?;
+    Ok(PipelineDetails { about: shown(row), source: text.source, lock: text.lock })
+}
+
+async fn create(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Query(query): Query<UploadQuery>,
+    request: Request,
+) -> Result<Created<PipelineDetails>, ApiError> {
+    let new = upload::new_pipeline(query, request).await?;
+    let reference = new.project.as_deref().unwrap_or(DEFAULT_PROJECT);
+    let project = project::find(&state, &caller, reference, Role::Maintainer).await?;
+    let accepted = accept(&state, &new.source, new.lock.as_deref()).await?;
+    let name = check_name(new.name.unwrap_or_else(|| accepted.name.clone()))?;
+    let repository = new.repository.filter(|repository| !repository.is_empty());
+    repository.as_deref().map_or(Ok(()), check_address).map_err(|error| ApiError::invalid(error.to_string()))?;
+    let (now, id) = (state.now(), PipelineId(Uuid::now_v7()));
+    let row = oxide_store::NewPipeline {
+        id,
+        project: project.id,
+        name: name.clone(),
+        description: new.description.filter(|text| !text.is_empty()),
+        repository,
+        text: oxide_store::PipelineText { source: new.source, lock: accepted.lock.to_text() },
+        created_by: caller.user().ok(),
+        created_at: now,
+    };
+    let mut transaction = state.store.begin().await?;
+    let row = transaction.create_pipeline(&row).await?;
+    put_schedules(&mut transaction, id, &accepted.schedules, now).await?;
+    let kind = EventKind::PipelineCreated { pipeline: id, name, version: row.latest_version };
+    tell(&mut transaction, Event::of_project(project.id, now, kind)).await?;
+    transaction.commit().await?;
+    caller.note(json!({ "pipeline": id, "name": row.name }));
+    let details = details(&state, row).await?;
+    Ok(Created(format!("/api/v1/pipelines/{id}"), details))
+}
+
+async fn list(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Query(query): Query<PipelineQuery>,
+) -> Result<Json<Page<Pipeline>>, ApiError> {
+    let projects = project::wanted(&state, &caller, query.project.as_deref()).await?;
+    let filter = PipelineFilter { projects, name: query.name };
+    let found = state.store.pipelines(&filter, &page::request(query.limit, query.cursor)?).await?;
+    Ok(Json(page::map(found, shown)))
+}
+
+async fn get(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(pipeline): Path<String>,
+) -> Result<Json<PipelineDetails>, ApiError> {
+    let row = find(&state, &caller, &pipeline).await?;
+    Ok(Json(details(&state, row).await?))
+}
+
+async fn update(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(pipeline): Path<String>,
+    if_match: IfMatch,
+    Query(query): Query<UploadQuery>,
+    request: Request,
+) -> Result<Json<PipelineDetails>, ApiError> {
+    let row = find(&state, &caller, &pipeline).await?;
+    let (before, version) = (details(&state, row.clone()).await?, row.latest_version);
+    if_match.check(&before)?;
+    let change = upload::pipeline_change(query, request).await?;
+    let accepted = match &change.source {
+        Some(source) => Some(accept(&state, source, change.lock.as_deref()).await?),
+        None if change.lock.is_some() => Some(accept(&state, &before.source, change.lock.as_deref()).await?),
+        None => None,
+    };
+    let emptied = |text: Option<String>| text.map(|text| Some(text).filter(|text| !text.is_empty()));
+    let repository = emptied(change.repository);
+    if let Some(Some(repository)) = &repository {
+        check_address(repository).map_err(|error| ApiError::invalid(error.to_string()))?;
+    }
+    let source = change.source.unwrap_or(before.source);
+    let now = state.now();
+    let change = oxide_store::PipelineChange {
+        name: change.name.map(check_name).transpose()?,
+        description: emptied(change.description),
+        repository,
+        text: accepted
+            .as_ref()
+            .map(|accepted| oxide_store::PipelineText { source, lock: accepted.lock.to_text() }),
+        by: caller.user().ok(),
+        expected: Some(version),
+    };
+    let mut transaction = state.store.begin().await?;
+    let row = match transaction.change_pipeline(row.id, change, now).await? {
+        PipelineWrite::Changed { pipeline, .. } => {
+            if let Some(accepted) = &accepted {
+                put_schedules(&mut transaction, pipeline.id, &accepted.schedules, now).await?;
+            }
+            let (id, name, version) = (pipeline.id, pipeline.name.clone(), pipeline.latest_version);
+            let kind = EventKind::PipelineUpdated { pipeline: id, name, version };
+            tell(&mut transaction, Event::of_project(pipeline.project, now, kind)).await?;
+            transaction.commit().await?;
+            pipeline
+        }
+        PipelineWrite::Unchanged(pipeline) => pipeline,
+        PipelineWrite::Conflict { latest_version } => {
+            return Err(ApiError::conflict("somebody else has just changed the pipeline")
+                .with_details(format!("its latest version is {latest_version} now"))
+                .suggest("read it again, then repeat the change"));
+        }
+        PipelineWrite::Missing => return Err(ApiError::not_found("pipeline", pipeline)),
+    };
+    Ok(Json(details(&state, row).await?))
+}
+
+async fn delete(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(pipeline): Path<String>,
+    if_match: IfMatch,
+) -> Result<NoContent, ApiError> {
+    let row = find(&state, &caller, &pipeline).await?;
+    if_match.check(&details(&state, row.clone()).await?)?;
+    let now = state.now();
+    let mut transaction = state.store.begin().await?;
+    match transaction.delete_pipeline(row.id, None, now).await? {
+        PipelineWrite::Changed { .. } => {
+            transaction.set_schedules(row.id, &[]).await?;
+            let kind = EventKind::PipelineDeleted { pipeline: row.id, name: row.name };
+            tell(&mut transaction, Event::of_project(row.project, now, kind)).await?;
+            transaction.commit().await?;
+            Ok(NoContent)
+        }
+        PipelineWrite::Unchanged(_) => Ok(NoContent),
+        PipelineWrite::Conflict { .. } | PipelineWrite::Missing => Err(ApiError::not_found("pipeline", pipeline)),
+    }
+}
+
+async fn versions(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path(pipeline): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<PipelineVersion>>, ApiError> {
+    let row = find(&state, &caller, &pipeline).await?;
+    let found = state.store.pipeline_versions(row.id, &page::request_of(query)?).await?;
+    Ok(Json(page::map(found, shown_version)))
+}
+
+async fn version(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Path((pipeline, version)): Path<(String, u64)>,
+) -> Result<Json<PipelineVersionDetails>, ApiError> {
+    let row = find(&state, &caller, &pipeline).await?;
+    let found = state.store.pipeline_version(row.id, version).await?;
+    let (version, text) = found.ok_or_else(|| ApiError::not_found("version", version))?;
+    Ok(Json(PipelineVersionDetails { about: shown_version(version), source: text.source, lock: text.lock }))
+}
+
+fn check_name(name: String) -> Result<String, ApiError> {
+    let name = name.trim().to_owned();
+    let is_fine = !name.is_empty() && name.chars().count() <= NAME_LENGTH_MAX && !name.contains(|c: char| c.is_control());
+    match is_fine {
+        true => Ok(name),
+        false => Err(ApiError::invalid(format!(
+            "the name of a pipeline has 1 to {NAME_LENGTH_MAX} characters, none of which steers a terminal"
+        ))),
+    }
+}
+
+async fn put_schedules(
+    transaction: &mut Transaction,
+    pipeline: PipelineId,
+    schedules: &[validate::Schedule],
+    now: oxide_core::time::Timestamp,
+) -> Result<(), ApiError> {
+    let rows: Vec<ScheduleRow> = schedules.iter().zip(0..).map(|(one, position)| one.row(pipeline, position, now)).collect();
+    Ok(transaction.set_schedules(pipeline, &rows).await?)
+}
+
+/// Writes an event; it must be the last that is written.
+pub(crate) async fn tell(transaction: &mut Transaction, event: Event) -> Result<(), ApiError> {
+    let mut batch = WriteBatch::default();
+    batch.event(event);
+    transaction.write(&batch).await?;
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! What handlers share.
+
+use std::{ops::Deref, sync::Arc};
+
+use oxide_core::time::Timestamp;
+use oxide_orchestrator::Clock;
+use oxide_store::Store;
+
+use crate::{rate_limit::RateLimits, settings::Settings, sign_in::provider};
+
+/// What a server gives to its API.
+pub struct Parts {
+    /// The truth.
+    pub store: Store,
+    /// Tells the present.
+    pub clock: Clock,
+    /// What the operator says.
+    pub settings: Settings,
+}
+
+/// What all handlers share: `State(state): State<ServerState>`.
+#[derive(Clone)]
+pub struct ServerState(Arc<Shared>);
+
+/// The shared parts.
+pub struct Shared {
+    /// The truth.
+    pub store: Store,
+    /// Tells the present.
+    pub clock: Clock,
+    /// What the operator says.
+    pub settings: Settings,
+    /// How often something may be asked for.
+    pub limits: RateLimits,
+    /// Asks providers of sign-ins.
+    pub http: reqwest::Client,
+}
+
+impl std::fmt::Debug for ServerState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerState").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Deref for ServerState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl ServerState {
+    /// Out of what a server gives.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(parts: Parts) -> Result<ServerState, reqwest::Error> {
+        let limits = RateLimits::new(&parts.settings.rates);
+        let (store, clock, settings) = (parts.store, parts.clock, parts.settings);
+        Ok(ServerState(Arc::new(Shared { store, clock, settings, limits, http: provider::client()? })))
+    }
+
+    /// The present.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
