@@ -21,3 +21,9 @@ pub use catalog::{Catalog, FetchError, PLUGIN_BYTES_MAX, ResolveError, ResolvedP
 pub use lock::{Lock, LockedPlugin};
 pub use reference::{Reference, ReferenceError};
 pub use store::PluginStore;
+
+/// Has whatever speaks TLS in this process use ring, unless something else was chosen before.
+pub fn use_ring_for_tls() {
+    // An error says that somebody was quicker, which is as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -111,8 +111,7 @@ pub(super) struct Connections {
 
 impl Connections {
     pub fn new(settings: ClientSettings) -> Result<Connections, OciError> {
-        // An error says that somebody was quicker, which is as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::use_ring_for_tls();
         Ok(Connections {
             settings,
             whole_max: WHOLE_MAX,

@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -17,6 +17,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{ConnectInfo, Request, connect_info::Connected},
+    http::StatusCode,
     middleware::Next,
     response::Response,
     serve::{IncomingStream, Listener},
@@ -29,10 +30,20 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// How many connections are served at once; the others wait to be accepted.
-const CONNECTIONS_MAX: usize = 512;
-/// How many of them one address may have. This machine may have all: proxies stand here, and all clients behind them.
-const ADDRESS_CONNECTIONS_MAX: usize = 128;
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How many are served at once; the others wait to be accepted.
+    pub connections_max: usize,
+    /// How many of them one address may have. This machine may have all: proxies stand here, and all clients behind them.
+    pub address_connections_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { connections_max: 512, address_connections_max: 128 }
+    }
+}
 
 /// How long the head of a request may take, from its first byte on; a new connection begins with it.
 const HEAD: Duration = Duration::from_secs(15);
@@ -44,8 +55,10 @@ const IDLE: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(10 * 60);
 
 /// How many connections each address has.
-#[derive(Default)]
-struct Addresses(Mutex<HashMap<IpAddr, usize>>);
+struct Addresses {
+    counts: Mutex<HashMap<IpAddr, usize>>,
+    most: usize,
+}
 
 /// A connection of an address, until it is dropped.
 struct Counted {
@@ -54,12 +67,16 @@ struct Counted {
 }
 
 impl Addresses {
+    fn new(most: usize) -> Addresses {
+        Addresses { counts: Mutex::default(), most }
+    }
+
     /// Counts one more; none if the address has as many as it may.
     fn count(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
         let key = key_of(address);
-        let mut counts = self.0.lock().expect("nobody panics here");
+        let mut counts = self.counts.lock().expect("nobody panics here");
         let count = counts.entry(key).or_default();
-        if *count >= ADDRESS_CONNECTIONS_MAX && !key.is_loopback() {
+        if *count >= self.most && !key.is_loopback() {
             return None;
         }
         *count += 1;
@@ -69,7 +86,7 @@ impl Addresses {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut counts = self.addresses.0.lock().expect("nobody panics here");
+        let mut counts = self.addresses.counts.lock().expect("nobody panics here");
         if let Some(count) = counts.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
@@ -90,17 +107,23 @@ fn key_of(address: IpAddr) -> IpAddr {
 }
 
 /// Accepts connections.
-pub(super) struct BoundedListener {
+pub struct BoundedListener {
     listener: TcpListener,
     places: Arc<Semaphore>,
     addresses: Arc<Addresses>,
 }
 
 impl BoundedListener {
-    /// Accepts from this one.
+    /// Accepts from this one, within the usual bounds.
     pub fn new(listener: TcpListener) -> BoundedListener {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        BoundedListener { listener, places, addresses: Arc::default() }
+        BoundedListener::with(listener, Bounds::default())
+    }
+
+    /// Accepts from this one, within these bounds.
+    pub fn with(listener: TcpListener, bounds: Bounds) -> BoundedListener {
+        let places = Arc::new(Semaphore::new(bounds.connections_max));
+        let addresses = Arc::new(Addresses::new(bounds.address_connections_max));
+        BoundedListener { listener, places, addresses }
     }
 }
 
@@ -120,6 +143,7 @@ impl Listener for BoundedListener {
         stream.set_nodelay(true).ok();
         let connection = Connection {
             stream,
+            address,
             phase: Phase::Head,
             end: Box::pin(sleep(HEAD)),
             requests: Requests::default(),
@@ -136,9 +160,17 @@ impl Listener for BoundedListener {
     }
 }
 
+/// Who is at the other end of a connection.
+#[derive(Clone)]
+pub struct Peer {
+    /// From where the connection comes.
+    pub address: SocketAddr,
+    requests: Requests,
+}
+
 /// The requests of a connection.
 #[derive(Clone, Default)]
-pub(super) struct Requests(Arc<Counts>);
+struct Requests(Arc<Counts>);
 
 #[derive(Default)]
 struct Counts {
@@ -146,6 +178,8 @@ struct Counts {
     begun: AtomicUsize,
     /// How many are being answered.
     under_way: AtomicUsize,
+    /// The connection speaks something else by now, such as WebSocket.
+    is_upgraded: AtomicBool,
 }
 
 /// A request that is being answered, until it is dropped.
@@ -159,7 +193,7 @@ impl Requests {
     }
 
     fn are_under_way(&self) -> bool {
-        self.0.under_way.load(Ordering::Relaxed) > 0
+        self.0.under_way.load(Ordering::Relaxed) > 0 || self.0.is_upgraded.load(Ordering::Relaxed)
     }
 }
 
@@ -169,16 +203,20 @@ impl Drop for UnderWay {
     }
 }
 
-impl Connected<IncomingStream<'_, BoundedListener>> for Requests {
-    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Requests {
-        stream.io().requests.clone()
+impl Connected<IncomingStream<'_, BoundedListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Peer {
+        Peer { address: stream.io().address, requests: stream.io().requests.clone() }
     }
 }
 
 /// Tells the connection that a request is being answered, until the last byte of a body that takes its time.
-pub(super) async fn note(ConnectInfo(requests): ConnectInfo<Requests>, request: Request, next: Next) -> Response {
-    let under_way = requests.begin();
+pub async fn note(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
+    let under_way = peer.requests.begin();
     let response = next.run(request).await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        peer.requests.0.is_upgraded.store(true, Ordering::Relaxed);
+        return response;
+    }
     // What is in memory is written at once, or the write is stuck.
     if axum::body::HttpBody::size_hint(response.body()).exact().is_some() {
         return response;
@@ -192,8 +230,9 @@ pub(super) async fn note(ConnectInfo(requests): ConnectInfo<Requests>, request: 
 }
 
 /// A connection that ends after a long silence.
-pub(super) struct Connection {
+pub struct Connection {
     stream: TcpStream,
+    address: SocketAddr,
     phase: Phase,
     /// When it ends.
     end: Pin<Box<Sleep>>,
@@ -314,15 +353,16 @@ mod tests {
 
     #[test]
     fn one_address_has_a_bounded_number_of_connections() {
-        let addresses = Arc::new(Addresses::default());
+        let most = Bounds::default().address_connections_max;
+        let addresses = Arc::new(Addresses::new(most));
         let count = |address: &str| addresses.count(address.parse().unwrap());
-        let held: Vec<_> = (0..ADDRESS_CONNECTIONS_MAX).map(|_| count("192.0.2.1").unwrap()).collect();
+        let held: Vec<_> = (0..most).map(|_| count("192.0.2.1").unwrap()).collect();
         assert!(count("192.0.2.1").is_none() && count("::ffff:192.0.2.1").is_none());
         assert!(count("192.0.2.2").is_some());
         drop(held);
-        assert!(addresses.0.lock().unwrap().is_empty());
-        let _six: Vec<_> = (0..ADDRESS_CONNECTIONS_MAX).map(|_| count("2001:db8::1").unwrap()).collect();
+        assert!(addresses.counts.lock().unwrap().is_empty());
+        let _six: Vec<_> = (0..most).map(|_| count("2001:db8::1").unwrap()).collect();
         assert!(count("2001:db8::2").is_none());
-        let _here: Vec<_> = (0..=ADDRESS_CONNECTIONS_MAX).map(|_| count("127.0.0.1").unwrap()).collect();
+        let _here: Vec<_> = (0..=most).map(|_| count("127.0.0.1").unwrap()).collect();
     }
 }

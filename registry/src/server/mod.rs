@@ -8,7 +8,7 @@
 //! Manifests are stored when everything that they name is there. [`Registry::collect`] removes what no manifest names.
 
 mod collect;
-mod connection;
+pub mod connection;
 mod host;
 mod manifest;
 mod names;
@@ -202,7 +202,7 @@ async fn serve_router(
     let (stopped, mut stopping) = tokio::sync::watch::channel(false);
     let listener = connection::BoundedListener::new(listener);
     let router = router.layer(middleware::from_fn(connection::note));
-    let service = router.into_make_service_with_connect_info::<connection::Requests>();
+    let service = router.into_make_service_with_connect_info::<connection::Peer>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         stop.await;
         stopped.send_replace(true);
