@@ -78,5 +78,5 @@ async fn what_steps_and_logs_cost() {
         }
     }
     println!("read {lines} lines back: {:?}", begin.elapsed());
-    house.orchestrator.shutdown().await;
+    house.handle.shutdown().await;
 }

@@ -82,7 +82,8 @@ impl ActiveRun {
         row: &RunRow,
         decide: DecideCondition,
     ) -> Result<ActiveRun, StoreError> {
-        let (plan, state): (Plan, RunState) = transaction.run_state(row.id).await?;
+        let (plan, mut state): (Plan, RunState) = transaction.run_state(row.id).await?;
+        let approvals = approvals::load(transaction, row.id, &mut state).await?;
         let machine = RunMachine::restore(Arc::new(plan), state, decide);
         let mut attempts = HashMap::new();
         for row in transaction.attempts(row.id).await? {
@@ -96,7 +97,6 @@ impl ActiveRun {
                 attempt.running_steps.insert(step.step, step);
             }
         }
-        let approvals = approvals::load(transaction, row.id, &machine).await?;
         let retries = Vec::new();
         let (id, number, origin) = (row.id, row.number, row.origin.clone());
         Ok(ActiveRun { id, number, origin, machine, attempts, approvals, retries, lag_ms: 0 })
@@ -105,6 +105,11 @@ impl ActiveRun {
     /// Whose artifacts its jobs may download, too.
     pub(crate) fn set_retries(&mut self, retries: Vec<RunId>) {
         self.retries = retries;
+    }
+
+    /// Goes on in the time of the run that this one was until it was read again.
+    pub(crate) fn keep_time_of(&mut self, known: &ActiveRun) {
+        self.lag_ms = known.lag_ms;
     }
 
     /// The wall clock was set.

@@ -1,140 +1,265 @@
 //! Agents: what they asked for and wait for, when they were last heard of, and what they are to stop.
+//!
+//! Silence is measured by the steady clock. Who cannot hear must not call others silent: after a start, a take-over, trouble
+//! with the store, or a while in which this process stood still, everybody gets a full period of silence again.
 
-use std::{collections::BTreeMap, time::Duration};
+pub(crate) mod silence;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use oxide_core::{
+    event::AgentStatus,
     id::{AgentId, AttemptId},
-    protocol::{Cancellation, Heartbeat, HeartbeatAnswer, Lease, Register},
+    protocol::{Cancellation, Heartbeat, HeartbeatAnswer, Register},
     time::Timestamp,
 };
+use oxide_store::AgentRow;
 use tokio::time::Instant;
 
-use crate::{AGENT_SILENCE_MS, command::Answer};
+use crate::{Reply, clock::Moment, command::Answer, queue::Worker};
 
 /// How long `lease` waits for a job.
 const LEASE_WAIT: Duration = Duration::from_secs(30);
 /// How long `heartbeat` waits for something to say.
 const HEARTBEAT_WAIT: Duration = Duration::from_secs(10);
-/// A silent agent gets this much more: after the machine has slept, everybody looks silent for a moment.
-const WAKE_UP: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Agents {
     known: BTreeMap<AgentId, Agent>,
+    /// Agents that may not speak any more, and why.
+    refused: HashMap<AgentId, String>,
+    /// Agents of which something has changed that the queue does not know yet.
+    changed: Vec<AgentId>,
 }
 
 pub(crate) struct Agent {
-    pub name: String,
-    pub labels: Vec<String>,
-    last_heard: Timestamp,
-    silent_since: Option<Instant>,
-    /// Attempts that it has, each with what it is to be told.
-    attempts: BTreeMap<AttemptId, Option<Cancellation>>,
+    row: AgentRow,
+    /// It is heard of.
+    is_online: bool,
+    last_heard: Duration,
+    /// When it was found that it was silent for too long.
+    suspect_since: Option<Instant>,
+    /// Attempts that it has.
+    attempts: BTreeMap<AttemptId, Held>,
     /// There is something that it was not told yet.
     untold: bool,
-    lease: Option<Waiting<Option<Box<Lease>>>>,
-    heartbeat: Option<Waiting<HeartbeatAnswer>>,
+    /// It was heard since its row was written last.
+    beats: bool,
+    lease: Option<Waiting>,
+    heartbeat: Option<Waiting>,
 }
 
-struct Waiting<T> {
-    answer: Answer<T>,
+/// An attempt that an agent has.
+struct Held {
+    /// What the agent is to be told.
+    cancellation: Option<Cancellation>,
+    /// When the agent got it, or spoke of it last.
+    spoken_of: Duration,
+}
+
+struct Waiting {
+    answer: Answer<Reply>,
     until: Instant,
 }
 
+impl Waiting {
+    fn until(answer: Answer<Reply>, wait: Duration) -> Waiting {
+        Waiting { answer, until: Instant::now() + wait }
+    }
+
+    fn say(self, reply: Reply) -> bool {
+        self.answer.send(Ok(reply)).is_ok()
+    }
+}
+
 impl Agents {
-    pub(crate) fn register(&mut self, message: Register, now: Timestamp) {
-        let agent = self.known.entry(message.agent).or_insert_with(|| Agent {
-            name: String::new(),
-            labels: Vec::new(),
-            last_heard: now,
-            silent_since: None,
+    /// An agent says who it is.
+    pub(crate) fn register(&mut self, message: Register, moment: Moment) -> &Agent {
+        let Register { agent: id, name, mut labels, slots, capabilities, version } = message;
+        labels.sort();
+        labels.dedup();
+        let metrics = self.known.get(&id).and_then(|agent| agent.row.metrics);
+        let row = AgentRow {
+            id,
+            name,
+            labels,
+            slots,
+            capabilities,
+            version,
+            status: AgentStatus::Idle,
+            last_heartbeat_at: Some(moment.now),
+            metrics,
+            draining: false,
+            registered_at: moment.now,
+            deregistered_at: None,
+        };
+        let agent = self.put(row, moment.steady);
+        agent.is_online = true;
+        agent
+    }
+
+    /// An agent as it was stored. It is given time to be heard of.
+    pub(crate) fn restore(&mut self, row: AgentRow, steady: Duration) {
+        if let Some(at) = row.deregistered_at {
+            self.refused.entry(row.id).or_insert_with(|| format!("the agent was removed on {}", at.to_rfc3339()));
+            return;
+        }
+        let is_online = row.status != AgentStatus::Offline;
+        let is_new = !self.known.contains_key(&row.id);
+        let agent = self.put(row, steady);
+        if is_new {
+            agent.is_online = is_online;
+        }
+    }
+
+    fn put(&mut self, row: AgentRow, steady: Duration) -> &mut Agent {
+        let id = row.id;
+        self.changed.push(id);
+        let agent = self.known.entry(id).or_insert_with(|| Agent {
+            row: row.clone(),
+            is_online: false,
+            last_heard: steady,
+            suspect_since: None,
             attempts: BTreeMap::new(),
             untold: false,
+            beats: false,
             lease: None,
             heartbeat: None,
         });
-        agent.name = message.name;
-        agent.labels = message.labels;
-        self.heard(message.agent, now);
-    }
-
-    /// The agent said something. False if it is not known.
-    pub(crate) fn heard(&mut self, id: AgentId, now: Timestamp) -> bool {
-        let Some(agent) = self.known.get_mut(&id) else { return false };
-        agent.last_heard = now;
-        agent.silent_since = None;
-        true
+        agent.row = row;
+        agent.last_heard = steady;
+        agent.suspect_since = None;
+        agent
     }
 
     pub(crate) fn get(&self, id: AgentId) -> Option<&Agent> {
         self.known.get(&id)
     }
 
-    /// The labels of the agents that are heard of.
-    pub(crate) fn labels(&self) -> impl Iterator<Item = &[String]> {
-        self.known.values().filter(|agent| agent.silent_since.is_none()).map(|agent| agent.labels.as_slice())
+    pub(crate) fn name(&self, id: AgentId) -> String {
+        self.known.get(&id).map_or_else(|| id.to_string(), |agent| agent.row.name.clone())
+    }
+
+    /// Why the agent may not speak, if it may not.
+    pub(crate) fn refusal(&self, id: AgentId) -> Option<&str> {
+        self.refused.get(&id).map(String::as_str)
+    }
+
+    /// What the queue is to know anew: an agent, or that there is none of this id.
+    pub(crate) fn take_changed(&mut self) -> Vec<(AgentId, Option<Worker>)> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        changed.into_iter().map(|id| (id, self.known.get(&id).map(Agent::worker))).collect()
     }
 
     /// Holds a request for a job. An older one of the same agent is answered with nothing.
-    pub(crate) fn wait_for_job(&mut self, id: AgentId, answer: Answer<Option<Box<Lease>>>) {
+    pub(crate) fn wait_for_job(&mut self, id: AgentId, answer: Answer<Reply>) {
         let Some(agent) = self.known.get_mut(&id) else { return };
-        let waiting = Waiting { answer, until: Instant::now() + LEASE_WAIT };
-        if let Some(older) = agent.lease.replace(waiting) {
-            let _ = older.answer.send(Ok(None));
+        if let Some(older) = agent.lease.replace(Waiting::until(answer, LEASE_WAIT)) {
+            older.say(Reply::Lease(None));
         }
     }
 
     /// The agents that wait for a job.
-    pub(crate) fn waiting_for_jobs(&self) -> Vec<AgentId> {
+    pub(crate) fn waiting_for_jobs(&self) -> impl Iterator<Item = AgentId> + '_ {
         let waits = |agent: &Agent| agent.lease.as_ref().is_some_and(|lease| !lease.answer.is_closed());
-        self.known.iter().filter(|(_, agent)| waits(agent)).map(|(id, _)| *id).collect()
+        self.known.iter().filter(move |(_, agent)| waits(agent)).map(|(id, _)| *id)
     }
 
     /// Takes the request that is to be answered with a job.
-    pub(crate) fn take_request(&mut self, id: AgentId, attempt: AttemptId) -> Option<Answer<Option<Box<Lease>>>> {
+    pub(crate) fn take_request(&mut self, id: AgentId, attempt: AttemptId, steady: Duration) -> Option<Answer<Reply>> {
         let agent = self.known.get_mut(&id)?;
         let lease = agent.lease.take()?;
-        agent.attempts.insert(attempt, None);
+        agent.attempts.insert(attempt, Held { cancellation: None, spoken_of: steady });
+        self.changed.push(id);
         Some(lease.answer)
     }
 
     /// An attempt that an agent has, as it was stored.
-    pub(crate) fn restore_attempt(&mut self, id: AgentId, attempt: AttemptId, cancellation: Option<Cancellation>) {
+    pub(crate) fn restore_attempt(
+        &mut self,
+        id: AgentId,
+        attempt: AttemptId,
+        cancellation: Option<Cancellation>,
+        steady: Duration,
+    ) {
         if let Some(agent) = self.known.get_mut(&id) {
             agent.untold |= cancellation.is_some();
-            agent.attempts.insert(attempt, cancellation);
+            agent.attempts.insert(attempt, Held { cancellation, spoken_of: steady });
+            self.changed.push(id);
+        }
+    }
+
+    /// Forgets which attempts agents have: they are read from the store again.
+    pub(crate) fn forget_attempts(&mut self) {
+        for (id, agent) in &mut self.known {
+            agent.attempts.clear();
+            self.changed.push(*id);
         }
     }
 
     pub(crate) fn forget_attempt(&mut self, id: AgentId, attempt: AttemptId) {
         if let Some(agent) = self.known.get_mut(&id) {
             agent.attempts.remove(&attempt);
+            self.changed.push(id);
         }
     }
 
     /// Tells the agent to stop an attempt, with its next heartbeat or the one that waits.
     pub(crate) fn cancel(&mut self, id: AgentId, cancellation: Cancellation) {
         if let Some(agent) = self.known.get_mut(&id)
-            && let Some(known) = agent.attempts.get_mut(&cancellation.attempt)
+            && let Some(held) = agent.attempts.get_mut(&cancellation.attempt)
         {
-            *known = Some(cancellation);
+            held.cancellation = Some(cancellation);
             agent.untold = true;
         }
     }
 
+    /// Gives an agent no more jobs, or jobs again. None if there is no such agent.
+    pub(crate) fn drain(&mut self, id: AgentId, drain: bool) -> Option<AgentRow> {
+        let agent = self.known.get_mut(&id)?;
+        agent.row.draining = drain;
+        agent.untold |= drain;
+        self.changed.push(id);
+        Some(agent.row())
+    }
+
+    /// Forgets an agent for good. Answers with its row and the attempts that it had.
+    pub(crate) fn deregister(
+        &mut self,
+        id: AgentId,
+        reason: &str,
+        now: Timestamp,
+    ) -> Option<(AgentRow, Vec<AttemptId>)> {
+        let mut agent = self.known.remove(&id)?;
+        self.changed.push(id);
+        self.refused.insert(id, reason.to_owned());
+        let refused = || crate::OrchestratorError::Refused { reason: reason.to_owned() };
+        for waiting in agent.lease.take().into_iter().chain(agent.heartbeat.take()) {
+            let _ = waiting.answer.send(Err(refused()));
+        }
+        agent.row.deregistered_at = Some(now);
+        agent.is_online = false;
+        Some((agent.row(), agent.attempts.into_keys().collect()))
+    }
+
     /// Holds a heartbeat until there is something to say. `stale` are attempts that it names and no longer has.
-    pub(crate) fn heartbeat(&mut self, message: &Heartbeat, stale: Vec<Cancellation>, answer: Answer<HeartbeatAnswer>) {
+    pub(crate) fn heartbeat(&mut self, message: &Heartbeat, stale: Vec<Cancellation>, answer: Answer<Reply>) {
         let Some(agent) = self.known.get_mut(&message.agent) else { return };
+        let waiting = Waiting::until(answer, HEARTBEAT_WAIT);
         if !stale.is_empty() {
-            let mut cancel = stale;
-            cancel.extend(agent.standing());
+            let mut reply = agent.heartbeat_answer();
+            reply.cancel.splice(0..0, stale);
             agent.untold = false;
-            let _ = answer.send(Ok(HeartbeatAnswer { cancel, drain: false }));
+            waiting.say(Reply::Heartbeat(reply));
             return;
         }
-        let waiting = Waiting { answer, until: Instant::now() + HEARTBEAT_WAIT };
         if let Some(older) = agent.heartbeat.replace(waiting) {
-            let _ = older.answer.send(Ok(HeartbeatAnswer::default()));
+            older.say(Reply::Heartbeat(HeartbeatAnswer::default()));
         }
     }
 
@@ -143,65 +268,74 @@ impl Agents {
         let now = Instant::now();
         for agent in self.known.values_mut() {
             if let Some(lease) = agent.lease.take_if(|lease| lease.until <= now) {
-                let _ = lease.answer.send(Ok(None));
+                lease.say(Reply::Lease(None));
             }
             let untold = agent.untold;
             if let Some(heartbeat) = agent.heartbeat.take_if(|heartbeat| untold || heartbeat.until <= now) {
-                let answer = HeartbeatAnswer { cancel: agent.standing(), drain: false };
                 // An answer that nobody took is said again with the next heartbeat.
-                agent.untold = heartbeat.answer.send(Ok(answer)).is_err() && untold;
+                let answer = agent.heartbeat_answer();
+                agent.untold = !heartbeat.say(Reply::Heartbeat(answer)) && untold;
             }
         }
     }
 
-    /// Tells all who wait to take no more.
-    pub(crate) fn drain(&mut self) {
+    /// Lets go of all who wait: they are told to take no more (`drain`), or to ask again.
+    pub(crate) fn dismiss(&mut self, drain: bool) {
         for agent in self.known.values_mut() {
             if let Some(lease) = agent.lease.take() {
-                let _ = lease.answer.send(Ok(None));
+                lease.say(Reply::Lease(None));
             }
             if let Some(heartbeat) = agent.heartbeat.take() {
-                let answer = HeartbeatAnswer { cancel: agent.standing(), drain: true };
-                let _ = heartbeat.answer.send(Ok(answer));
+                let mut answer = agent.heartbeat_answer();
+                answer.drain |= drain;
+                heartbeat.say(Reply::Heartbeat(answer));
             }
         }
     }
 
-    /// The attempts of agents that were silent for too long, with the name of the agent.
-    pub(crate) fn lost(&mut self, now: Timestamp) -> Vec<(AttemptId, String)> {
-        let mut lost = Vec::new();
-        for agent in self.known.values_mut() {
-            if now.millis_since(agent.last_heard) < AGENT_SILENCE_MS {
-                continue;
-            }
-            let since = *agent.silent_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= WAKE_UP {
-                // An agent that comes back and asks for a job is one again.
-                let name = &agent.name;
-                lost.extend(std::mem::take(&mut agent.attempts).into_keys().map(|attempt| (attempt, name.clone())));
-                agent.lease.take_if(|lease| lease.answer.is_closed());
-            }
-        }
-        lost
-    }
-
-    /// Does anything wait here for time to pass?
+    /// Does nothing here wait for time to pass?
     pub(crate) fn is_idle(&self) -> bool {
-        self.known.values().all(|a| a.lease.is_none() && a.heartbeat.is_none() && a.attempts.is_empty())
+        self.known.values().all(|agent| {
+            let waits = agent.lease.is_some() || agent.heartbeat.is_some() || agent.beats;
+            !waits && agent.attempts.is_empty() && !agent.is_online
+        })
     }
 }
 
 impl Agent {
-    fn standing(&self) -> Vec<Cancellation> {
-        self.attempts.values().flatten().cloned().collect()
+    /// As it is to be stored.
+    pub(crate) fn row(&self) -> AgentRow {
+        AgentRow { status: self.status(), ..self.row.clone() }
     }
 
-    /// Has it all labels that a job asks for?
-    pub(crate) fn fits(&self, runs_on: &[String]) -> bool {
-        fits(&self.labels, runs_on)
+    /// What it does, in one word.
+    pub(crate) fn status(&self) -> AgentStatus {
+        match (self.is_online, self.row.draining) {
+            (false, _) => AgentStatus::Offline,
+            (true, true) => AgentStatus::Draining,
+            (true, false) if self.attempts.is_empty() => AgentStatus::Idle,
+            (true, false) => AgentStatus::Busy,
+        }
     }
-}
 
-pub(crate) fn fits(labels: &[String], runs_on: &[String]) -> bool {
-    runs_on.iter().all(|wanted| labels.contains(wanted))
+    pub(crate) fn attempts(&self) -> impl Iterator<Item = AttemptId> + '_ {
+        self.attempts.keys().copied()
+    }
+
+    fn worker(&self) -> Worker {
+        Worker {
+            name: self.row.name.clone(),
+            labels: self.row.labels.iter().cloned().collect(),
+            capabilities: self.row.capabilities.iter().copied().collect(),
+            slots: self.row.slots.max(1) as usize,
+            taken: self.attempts.len(),
+            drains: self.row.draining,
+            silent: !self.is_online,
+        }
+    }
+
+    fn heartbeat_answer(&self) -> HeartbeatAnswer {
+        let cancel = self.attempts.values().filter_map(|held| held.cancellation.clone()).collect();
+        HeartbeatAnswer { cancel, drain: self.row.draining }
+    }
 }

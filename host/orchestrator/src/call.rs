@@ -2,6 +2,7 @@
 //! to the one that does.
 
 use oxide_core::{
+    approval::{ApprovalStatus, Decision},
     id::{AgentId, ApprovalId, RunId, UserId},
     outcome::Status,
     protocol::{Acknowledgement, Complete, Heartbeat, HeartbeatAnswer, Lease, Register, Report},
@@ -162,8 +163,8 @@ pub struct Vote {
     pub user: UserId,
     /// The name of the person.
     pub name: String,
-    /// Yes or no. One no is enough to reject.
-    pub approve: bool,
+    /// What the person says. One refusal is enough to reject.
+    pub decision: Decision,
     /// What there is to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
@@ -172,10 +173,8 @@ pub struct Vote {
 /// How an approval stands after a vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
-    /// Has it been decided, and how? None if it waits for more people.
-    pub approved: Option<bool>,
-    /// How many have approved.
-    pub approvals: u32,
-    /// How many must.
-    pub minimum: u32,
+    /// Has it been decided?
+    pub status: ApprovalStatus,
+    /// How many more people must agree.
+    pub missing: u32,
 }

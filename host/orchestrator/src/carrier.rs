@@ -102,7 +102,7 @@ impl Control {
     /// Gives the word of a person about an approval. Whether the person may decide is for the caller to know.
     ///
     /// # Errors
-    /// There is no such approval, it has ended, or the person has decided before.
+    /// There is no such approval, it has ended, or the person has said something else before.
     pub async fn vote(&self, vote: Vote) -> Result<Approval, OrchestratorError> {
         let voted = |reply| match reply {
             Reply::Voted(approval) => Some(approval),

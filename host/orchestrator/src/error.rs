@@ -4,8 +4,8 @@
 use std::{error::Error, fmt};
 
 use oxide_core::{
+    approval::ApprovalStatus,
     id::{AgentId, ApprovalId, RunId},
-    outcome::Status,
     protocol::LinkError,
 };
 use oxide_store::StoreError;
@@ -57,9 +57,9 @@ pub enum OrchestratorError {
         /// Which one.
         approval: ApprovalId,
         /// How it ended.
-        status: Status,
+        status: ApprovalStatus,
     },
-    /// Somebody decides a second time.
+    /// Somebody has said something else before.
     #[error("{name} has decided about the approval {approval} before")]
     VotedBefore {
         /// Which one.
@@ -134,6 +134,16 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// All of it on one line: `could not write: no space left on device`.
+    pub fn chain(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{}: {}", self.message, cause.chain()),
+            None => self.message.clone(),
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -154,7 +164,10 @@ impl From<StoreError> for OrchestratorError {
 
 impl From<&StoreError> for OrchestratorError {
     fn from(cause: &StoreError) -> Self {
-        OrchestratorError::Store(Cause::of(cause))
+        match cause.is_leadership_lost() {
+            true => OrchestratorError::NoLeader,
+            false => OrchestratorError::Store(Cause::of(cause)),
+        }
     }
 }
 
@@ -162,6 +175,8 @@ impl From<OrchestratorError> for LinkError {
     fn from(error: OrchestratorError) -> Self {
         match error {
             OrchestratorError::Closed => LinkError::Closed,
+            OrchestratorError::Refused { reason } => LinkError::Refused { reason },
+            OrchestratorError::BadReport(reason) => LinkError::Rejected { reason },
             other => LinkError::Unavailable(Box::new(other)),
         }
     }

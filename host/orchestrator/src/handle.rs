@@ -1,35 +1,32 @@
-//! How others speak to the orchestrator, agents of the same process included.
+//! The way to an orchestrator of this process.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use oxide_core::{
-    id::{AgentId, RunId},
-    protocol::{
-        Acknowledgement, Complete, Heartbeat, HeartbeatAnswer, Lease, LinkError, OrchestratorLink, Register, Report,
-    },
-    run::RunEvent,
-};
+use oxide_core::id::RunId;
 use oxide_store::{OwnerId, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Clock, NewRun, OrchestratorError, RunSummary,
+    Call, Carrier, Clock, Control, OrchestratorError, Reply, RunSummary,
     command::{Answer, Command},
-    publish::Written,
+    retry,
+    tail::Written,
 };
 
-/// The way to an orchestrator. Cheap to clone; the orchestrator ends when all are dropped, as if it had been killed: use
-/// [`OrchestratorHandle::shutdown`].
+/// The way to an orchestrator of this process. Cheap to clone; the orchestrator ends when all are dropped, as if it had been
+/// killed: use [`OrchestratorHandle::shutdown`].
 #[derive(Clone)]
 pub struct OrchestratorHandle {
     commands: mpsc::Sender<Command>,
     store: Store,
     clock: Clock,
-    publisher: mpsc::WeakSender<Written>,
+    tail: mpsc::WeakSender<Written>,
 }
 
 impl std::fmt::Debug for OrchestratorHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OrchestratorHandle").field("store", &self.store.path()).finish_non_exhaustive()
+        f.debug_struct("OrchestratorHandle").field("store", self.store.location()).finish_non_exhaustive()
     }
 }
 
@@ -38,52 +35,14 @@ impl OrchestratorHandle {
         commands: mpsc::Sender<Command>,
         store: Store,
         clock: Clock,
-        publisher: mpsc::WeakSender<Written>,
+        tail: mpsc::WeakSender<Written>,
     ) -> OrchestratorHandle {
-        OrchestratorHandle { commands, store, clock, publisher }
+        OrchestratorHandle { commands, store, clock, tail }
     }
 
-    /// Stores a run and offers its first jobs to agents. Answers with its number within its pipeline.
-    ///
-    /// # Errors
-    /// The store cannot be written, or the orchestrator has shut down.
-    pub async fn submit(&self, run: NewRun) -> Result<u64, OrchestratorError> {
-        self.ask(|answer| Command::Submit(Box::new(run), answer)).await
-    }
-
-    /// Asks a run to end. What waits ends at once; what runs ends when its agent has stopped it. A second request also
-    /// ends stages that run because of their condition. A run that has ended stays as it is.
-    ///
-    /// # Errors
-    /// There is no such run, another process has it, or the store cannot be written.
-    pub async fn cancel(&self, run: RunId, reason: impl Into<String>) -> Result<(), OrchestratorError> {
-        self.end(run, RunEvent::CancelRequested { reason: reason.into() }).await
-    }
-
-    /// Cancels a run without waiting for it: the processes of its steps are killed, and nothing more of it runs.
-    ///
-    /// # Errors
-    /// There is no such run, another process has it, or the store cannot be written.
-    pub async fn kill(&self, run: RunId, reason: impl Into<String>) -> Result<(), OrchestratorError> {
-        self.end(run, RunEvent::KillRequested { reason: reason.into() }).await
-    }
-
-    async fn end(&self, run: RunId, event: RunEvent) -> Result<(), OrchestratorError> {
-        if self.ask(|answer| Command::End(run, event, answer)).await? {
-            return Ok(());
-        }
-        self.summary(run).await.map(|_| ())
-    }
-
-    /// Waits until a run has ended.
-    ///
-    /// # Errors
-    /// There is no such run, another process has it, or the orchestrator shuts down meanwhile.
-    pub async fn wait(&self, run: RunId) -> Result<RunSummary, OrchestratorError> {
-        match self.ask(|answer| Command::Wait(run, answer)).await? {
-            Some(summary) => Ok(summary),
-            None => self.summary(run).await,
-        }
+    /// What it can be asked for.
+    pub fn control(&self) -> Control {
+        Control::new(Arc::new(self.clone()))
     }
 
     /// Ends the runs that dead processes left: see [`crate::recover`].
@@ -94,10 +53,10 @@ impl OrchestratorHandle {
         let known = self.store.owners().await?;
         let pid_of = |id: &OwnerId| known.iter().find(|owner| owner.id == *id).map_or(0, |owner| owner.pid);
         let owners: Vec<_> = dead_owners.iter().map(|id| (*id, pid_of(id))).collect();
-        crate::recover(&self.store, &owners, (self.clock)()).await?;
-        if let Some(publisher) = self.publisher.upgrade() {
+        crate::recover(&self.store, &owners, self.clock.now()).await?;
+        if let Some(tail) = self.tail.upgrade() {
             // If it is gone, so is who would listen.
-            let _ = publisher.send(Written::default()).await;
+            let _ = tail.send(Written::default()).await;
         }
         Ok(())
     }
@@ -119,7 +78,11 @@ impl OrchestratorHandle {
         Ok(RunSummary { id, number, status, reason, started_at: run.started_at, ended_at: run.ended_at })
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, OrchestratorError> {
+    pub(crate) fn downgrade(&self) -> mpsc::WeakSender<Command> {
+        self.commands.downgrade()
+    }
+
+    pub(crate) async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, OrchestratorError> {
         let (answer, answered) = oneshot::channel();
         self.commands.send(command(answer)).await.map_err(|_| OrchestratorError::Closed)?;
         answered.await.unwrap_or(Err(OrchestratorError::Closed))
@@ -127,24 +90,31 @@ impl OrchestratorHandle {
 }
 
 #[async_trait]
-impl OrchestratorLink for OrchestratorHandle {
-    async fn register(&self, message: Register) -> Result<(), LinkError> {
-        Ok(self.ask(|answer| Command::Register(message, answer)).await?)
-    }
-
-    async fn lease(&self, agent: AgentId) -> Result<Option<Box<Lease>>, LinkError> {
-        Ok(self.ask(|answer| Command::Lease(agent, answer)).await?)
-    }
-
-    async fn report(&self, message: Report) -> Result<Acknowledgement, LinkError> {
-        Ok(self.ask(|answer| Command::Report(message, answer)).await?)
-    }
-
-    async fn heartbeat(&self, message: Heartbeat) -> Result<HeartbeatAnswer, LinkError> {
-        Ok(self.ask(|answer| Command::Heartbeat(message, answer)).await?)
-    }
-
-    async fn complete(&self, message: Complete) -> Result<Acknowledgement, LinkError> {
-        Ok(self.ask(|answer| Command::Complete(message, answer)).await?)
+impl Carrier for OrchestratorHandle {
+    async fn call(&self, call: Call) -> Result<Reply, OrchestratorError> {
+        let call = match call {
+            Call::Retry(asked) => Call::Submit(Box::new(retry::run_of(&self.store, asked).await?)),
+            other => other,
+        };
+        // What to look up if the task does not know the run (any more).
+        let (ended, vote) = match &call {
+            Call::Cancel { run, .. } | Call::Kill { run, .. } => (Some((*run, false)), None),
+            Call::Wait { run } => (Some((*run, true)), None),
+            Call::Vote(vote) => (None, Some(vote.approval)),
+            _ => (None, None),
+        };
+        match (self.ask(|answer| Command::Call(call, answer)).await, ended, vote) {
+            (Err(OrchestratorError::NotOurs(_)), Some((run, tells)), _) => {
+                let summary = self.summary(run).await?;
+                Ok(if tells { Reply::Run(Some(summary)) } else { Reply::Done })
+            }
+            (Err(OrchestratorError::NoSuchApproval(id)), _, Some(_)) => match self.store.approval(id).await? {
+                Some(found) if found.approval.ended_at.is_some() => {
+                    Err(OrchestratorError::ApprovalEnded { approval: id, status: found.approval.status })
+                }
+                _ => Err(OrchestratorError::NoSuchApproval(id)),
+            },
+            (answer, ..) => answer,
+        }
     }
 }

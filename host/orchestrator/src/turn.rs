@@ -9,7 +9,7 @@ use oxide_core::{
 };
 use oxide_store::{StoreError, Transaction, WriteBatch};
 
-use crate::{OrchestratorError, RunSummary, command::Answer};
+use crate::{OrchestratorError, Reply, RunSummary, clock::Moment, command::Answer};
 
 /// How a commit went.
 pub(crate) type Committed = Result<(), Arc<StoreError>>;
@@ -19,17 +19,21 @@ pub(crate) type Deferred = Box<dyn FnOnce(&Committed) + Send>;
 
 /// A job that was given to an agent, and the request that it answers.
 pub(crate) struct Leased {
-    pub answer: Answer<Option<Box<Lease>>>,
+    pub answer: Answer<Reply>,
     pub lease: Box<Lease>,
     pub agent: AgentId,
 }
 
 pub(crate) struct Turn {
-    pub now: Timestamp,
+    pub moment: Moment,
     pub batch: WriteBatch,
     /// Open if something had to be written or read ahead of the batch.
     pub transaction: Option<Transaction>,
+    /// A statement has failed: nothing of the turn can be stored.
+    pub failed: Option<Arc<StoreError>>,
     pub effects: Effects,
+    /// Runs that have ended.
+    pub finished: Vec<RunSummary>,
     /// Answers that are true only if the commit succeeds.
     answers: Vec<Deferred>,
     pub leases: Vec<Leased>,
@@ -39,9 +43,12 @@ pub(crate) struct Turn {
 #[derive(Default)]
 pub(crate) struct Effects {
     pub queued: Vec<AttemptId>,
+    /// Attempts that were queued just now, of which it is not written down why they wait.
+    pub unexplained: Vec<AttemptId>,
     pub ended: Vec<EndedAttempt>,
     pub cancellations: Vec<(AgentId, Cancellation)>,
-    pub deadlines: Vec<(Timestamp, RunId)>,
+    /// Runs that want to be looked at in so many milliseconds.
+    pub deadlines: Vec<(u64, RunId)>,
     pub finished_runs: Vec<RunSummary>,
 }
 
@@ -52,15 +59,22 @@ pub(crate) struct EndedAttempt {
 }
 
 impl Turn {
-    pub(crate) fn new(now: Timestamp) -> Turn {
+    pub(crate) fn new(moment: Moment) -> Turn {
         Turn {
-            now,
+            moment,
             batch: WriteBatch::default(),
             transaction: None,
+            failed: None,
             effects: Effects::default(),
+            finished: Vec::new(),
             answers: Vec::new(),
             leases: Vec::new(),
         }
+    }
+
+    /// What time it is.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.moment.now
     }
 
     /// Answers after the commit; with an error instead if it fails.

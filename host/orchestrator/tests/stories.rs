@@ -10,7 +10,7 @@ use oxide_core::{
     protocol::{Acknowledgement, Complete, LinkError, OrchestratorLink, Report},
 };
 use oxide_orchestrator::OrchestratorError;
-use oxide_store::{OwnerId, Store};
+use oxide_store::{Location, OwnerId, Store};
 use support::{House, completed, log, new_run, outcome, plan, started};
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ async fn a_run_of_two_stages_succeeds_and_everything_is_told_in_order() {
     let lines: Vec<_> = page.lines.iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect();
     assert_eq!(lines, ["hello", "world"]);
     assert!(house.store.steps(id).await.unwrap().iter().all(|step| step.status == Status::Success));
-    house.orchestrator.shutdown().await;
+    house.handle.shutdown().await;
     assert!(house.store.owners().await.unwrap().is_empty());
     assert!(matches!(house.orchestrator.wait(id).await, Err(OrchestratorError::Closed)));
 }
@@ -100,9 +100,9 @@ async fn messages_that_come_twice_are_stored_once_and_gaps_are_refused() {
     assert_eq!(agent.link.report(report.clone()).await.unwrap(), Acknowledgement::Stored);
     assert_eq!(agent.link.report(report.clone()).await.unwrap(), Acknowledgement::Duplicate);
     let gap = Report { number: 3, ..report.clone() };
-    assert!(matches!(agent.link.report(gap).await, Err(LinkError::Unavailable(_))));
+    assert!(matches!(agent.link.report(gap).await, Err(LinkError::Rejected { .. })));
     let unknown = Report { number: 2, changes: vec![started(7)], ..report.clone() };
-    assert!(matches!(agent.link.report(unknown).await, Err(LinkError::Unavailable(_))));
+    assert!(matches!(agent.link.report(unknown).await, Err(LinkError::Rejected { .. })));
     assert_eq!(agent.complete(lease.attempt, outcome(Status::Success)).await, Acknowledgement::Stored);
     assert_eq!(agent.complete(lease.attempt, outcome(Status::Success)).await, Acknowledgement::Duplicate);
     assert_eq!(agent.link.report(report.clone()).await.unwrap(), Acknowledgement::Duplicate);
@@ -236,8 +236,8 @@ async fn a_crash_is_told_by_the_next_process() {
     let mut house = House::open(directory.path()).await;
     let dead: Vec<_> = house.store.owners().await.unwrap().iter().map(|owner| owner.id).collect();
     assert!(dead.contains(&owner) && dead.contains(&house.owner));
-    house.orchestrator.recover(&[owner]).await.unwrap();
-    house.orchestrator.recover(&[owner]).await.unwrap();
+    house.handle.recover(&[owner]).await.unwrap();
+    house.handle.recover(&[owner]).await.unwrap();
     let summary = house.orchestrator.wait(id).await.unwrap();
     let pid = std::process::id();
     let reason = format!("interrupted: the process that ran it (pid {pid}) was killed or crashed");
@@ -262,7 +262,7 @@ async fn an_owner_that_comes_back_goes_on_where_it_was() {
     house.orchestrator.submit(run).await.unwrap();
     let lease = agent.lease().await;
     agent.report(lease.attempt, vec![started(0)], Vec::new()).await;
-    house.orchestrator.shutdown().await;
+    house.handle.shutdown().await;
     let house = House::open_as(directory.path(), owner).await;
     agent.link = house.orchestrator.clone();
     let done = agent.report(lease.attempt, vec![completed(0, Status::Success)], Vec::new()).await;
@@ -286,7 +286,7 @@ async fn two_orchestrators_work_on_one_file_at_the_same_time() {
             agent.work().await;
             assert_eq!(house.orchestrator.wait(id).await.unwrap().status, Status::Success);
         }
-        house.orchestrator.shutdown().await;
+        house.handle.shutdown().await;
         numbers
     };
     let path = directory.path().to_owned();
@@ -294,7 +294,7 @@ async fn two_orchestrators_work_on_one_file_at_the_same_time() {
     let mut numbers: Vec<_> = one.unwrap().into_iter().chain(two.unwrap()).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=40).collect::<Vec<_>>());
-    let store = Store::open(path.join("oxide.db")).await.unwrap();
+    let store = Store::open(&Location::from(path.join("oxide.db"))).await.unwrap();
     assert_eq!(store.list_runs(None, 100).await.unwrap().len(), 40);
 }
 

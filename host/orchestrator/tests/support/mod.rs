@@ -3,9 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "part of tests")]
 #![allow(dead_code, reason = "no test uses all of it")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+pub mod databases;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -28,8 +33,8 @@ use oxide_core::{
     time::Timestamp,
     yaml::{Node, Span},
 };
-use oxide_orchestrator::{Clock, NewRun, Orchestrator, OrchestratorHandle};
-use oxide_store::{OwnerId, Store};
+use oxide_orchestrator::{Clock, Control, NewRun, Orchestrator, OrchestratorHandle};
+use oxide_store::{Location, OwnerId, RunOrigin, Store};
 use serde_json::Map;
 use uuid::Uuid;
 
@@ -86,7 +91,9 @@ pub fn plan(stages: &[(&str, &[u32])], steps: usize) -> Arc<Plan> {
 }
 
 pub fn new_run(plan: Arc<Plan>) -> NewRun {
-    NewRun { id: RunId(Uuid::now_v7()), plan, source_text: "version: \"1\"\n".into(), project_dir: "project".into() }
+    let id = RunId(Uuid::now_v7());
+    let (source_text, project_dir) = ("version: \"1\"\n".into(), "project".into());
+    NewRun { id, plan, source_text, project_dir, origin: RunOrigin::default() }
 }
 
 pub fn outcome(status: Status) -> JobOutcome {
@@ -94,12 +101,49 @@ pub fn outcome(status: Status) -> JobOutcome {
     JobOutcome { status, reason, failure: None, outputs: Map::new() }
 }
 
+/// A clock with hands.
+#[derive(Clone)]
+pub struct Hands {
+    wall: Arc<AtomicI64>,
+    steady: Arc<AtomicU64>,
+}
+
+impl Hands {
+    pub fn new() -> Hands {
+        Hands { wall: Arc::new(AtomicI64::new(1_700_000_000_000)), steady: Arc::default() }
+    }
+
+    pub fn clock(&self) -> Clock {
+        let Hands { wall, steady } = self.clone();
+        Clock::by_hand(
+            move || Timestamp(wall.load(Ordering::SeqCst)),
+            move || Duration::from_millis(steady.load(Ordering::SeqCst)),
+        )
+    }
+
+    /// Time passes.
+    pub fn pass(&self, millis: u32) {
+        self.steady.fetch_add(millis.into(), Ordering::SeqCst);
+        self.wall.fetch_add(millis.into(), Ordering::SeqCst);
+    }
+
+    /// Somebody sets the wall clock.
+    pub fn set(&self, millis: i64) {
+        self.wall.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.wall.load(Ordering::SeqCst))
+    }
+}
+
 pub struct House {
     pub store: Store,
     pub events: Subscription,
-    pub orchestrator: OrchestratorHandle,
+    pub handle: OrchestratorHandle,
+    pub orchestrator: Control,
     pub owner: OwnerId,
-    time: Arc<AtomicI64>,
+    pub hands: Hands,
 }
 
 impl House {
@@ -108,27 +152,37 @@ impl House {
     }
 
     pub async fn open_as(directory: &std::path::Path, owner: OwnerId) -> House {
-        let store = Store::open(directory.join("oxide.db")).await.unwrap();
-        let bus = Bus::new();
-        let events = bus.subscribe(Pattern::all());
-        let time = Arc::new(AtomicI64::new(1_700_000_000_000));
-        let clock: Clock = {
-            let time = time.clone();
-            Arc::new(move || Timestamp(time.load(Ordering::SeqCst)))
-        };
-        let orchestrator = Orchestrator::start(store.clone(), bus, owner, clock).await.unwrap();
-        House { store, events, orchestrator, owner, time }
+        House::furnish(directory, owner, |orchestrator| orchestrator).await
     }
 
-    pub fn pass(&self, millis: i64) {
-        self.time.fetch_add(millis, Ordering::SeqCst);
+    pub async fn furnish(
+        directory: &std::path::Path,
+        owner: OwnerId,
+        furnish: impl FnOnce(Orchestrator) -> Orchestrator,
+    ) -> House {
+        let store = Store::open(&Location::from(directory.join("oxide.db"))).await.unwrap();
+        House::of(store, owner, Hands::new(), furnish).await
+    }
+
+    pub async fn of(
+        store: Store,
+        owner: OwnerId,
+        hands: Hands,
+        furnish: impl FnOnce(Orchestrator) -> Orchestrator,
+    ) -> House {
+        let bus = Bus::new();
+        let events = bus.subscribe(Pattern::all());
+        let orchestrator = furnish(Orchestrator::new(owner, hands.clock()));
+        let handle = orchestrator.start(store.clone(), bus).await.unwrap();
+        House { store, events, orchestrator: handle.control(), handle, owner, hands }
+    }
+
+    pub fn pass(&self, millis: u32) {
+        self.hands.pass(millis);
     }
 
     pub async fn agent(&self, name: &str) -> Agent {
-        let agent = Agent { id: AgentId(Uuid::now_v7()), link: self.orchestrator.clone(), report: AtomicU64::new(0) };
-        let (name, labels) = (name.to_owned(), vec!["linux".to_owned()]);
-        self.orchestrator.register(Register { agent: agent.id, name, labels, slots: 1, capabilities: Vec::new(), version: String::new() }).await.unwrap();
-        agent
+        Agent::join(&self.orchestrator, name, 1).await
     }
 
     /// The subjects of the events of a run up to its end, without the run's id.
@@ -136,7 +190,7 @@ impl House {
         let mut subjects = Vec::new();
         loop {
             match self.events.next().await {
-                Some(Received::Message(message)) if message.event.run == run => {
+                Some(Received::Message(message)) if message.event.run == Some(run) => {
                     subjects.push(message.event.subject().replace(&format!("run.{run}."), ""));
                     if matches!(message.event.kind, EventKind::RunCompleted { .. }) {
                         return subjects;
@@ -151,11 +205,28 @@ impl House {
 
 pub struct Agent {
     pub id: AgentId,
-    pub link: OrchestratorHandle,
+    pub link: Control,
     report: AtomicU64,
 }
 
 impl Agent {
+    pub async fn join(link: &Control, name: &str, slots: u32) -> Agent {
+        let agent = Agent { id: AgentId(Uuid::now_v7()), link: link.clone(), report: AtomicU64::new(0) };
+        agent.link.register(agent.register(name, slots)).await.unwrap();
+        agent
+    }
+
+    pub fn register(&self, name: &str, slots: u32) -> Register {
+        Register {
+            agent: self.id,
+            name: name.to_owned(),
+            labels: vec!["linux".to_owned()],
+            slots,
+            capabilities: Vec::new(),
+            version: "1".to_owned(),
+        }
+    }
+
     pub async fn lease(&self) -> Lease {
         self.report.store(0, Ordering::SeqCst);
         *self.link.lease(self.id).await.unwrap().expect("a job")

@@ -1,60 +1,67 @@
 //! Reports and completions of agents: stored once, refused when stale.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use oxide_core::{
-    event::{Event, EventKind},
+    event::EventKind,
     id::{AgentId, AttemptId, StepIndex},
     protocol::{Acknowledgement, Complete, LogChunk, Report, StepChangeKind},
     run::RunEvent,
 };
 
-use crate::{OrchestratorError, actor::Actor, turn::Turn};
+use super::Actor;
+use crate::{OrchestratorError, active_run::ActiveRun, turn::Turn};
 
-/// How many attempts that ended are remembered, so that a repeated message is known as one.
-const REMEMBERED: usize = 1024;
+/// How many attempts that ended are remembered, so that a repeated message is known as one. What is older, or was completed
+/// before a take-over, is stale: its agent stops what it has ended anyway.
+const REMEMBERED: usize = 8192;
 
-/// Attempts that their agents completed, newest last.
+/// Attempts that their agents completed, with the number of the last report.
 #[derive(Default)]
 pub(crate) struct Completed {
-    attempts: VecDeque<(AttemptId, AgentId, u64)>,
+    last_reports: HashMap<(AttemptId, AgentId), u64>,
+    /// The oldest first.
+    order: VecDeque<(AttemptId, AgentId)>,
 }
 
 impl Completed {
     pub(crate) fn remember(&mut self, attempt: AttemptId, agent: AgentId, last_report: u64) {
-        if self.attempts.len() >= REMEMBERED {
-            self.attempts.pop_front();
+        if self.order.len() >= REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.last_reports.remove(&oldest);
         }
-        self.attempts.push_back((attempt, agent, last_report));
+        if self.last_reports.insert((attempt, agent), last_report).is_none() {
+            self.order.push_back((attempt, agent));
+        }
     }
 
     pub(crate) fn knows(&self, attempt: AttemptId, agent: AgentId) -> bool {
-        self.last_report(attempt, agent).is_some()
+        self.last_reports.contains_key(&(attempt, agent))
     }
 
     fn last_report(&self, attempt: AttemptId, agent: AgentId) -> Option<u64> {
-        let known = self.attempts.iter().rev().find(|(id, by, _)| *id == attempt && *by == agent);
-        known.map(|(_, _, last_report)| *last_report)
+        self.last_reports.get(&(attempt, agent)).copied()
     }
 }
 
-fn take_logs(turn: &mut Turn, id: AttemptId, chunks: Vec<LogChunk>) {
+fn take_logs(turn: &mut Turn, run: &ActiveRun, id: AttemptId, chunks: Vec<LogChunk>) {
     for chunk in chunks {
         let (first_line, line_count) = (chunk.first_line, chunk.line_count);
         let kind = EventKind::StepOutput { job: id.job, attempt: id.number, step: chunk.step, first_line, line_count };
-        turn.batch.event(Event::of_run(id.run, None, turn.now, kind));
+        run.tell(run.time(turn.now()), kind, &mut turn.batch);
         turn.batch.log(id, chunk);
     }
 }
 
 impl Actor {
-    pub(crate) fn take_report(
+    pub(super) fn take_report(
         &mut self,
         turn: &mut Turn,
         report: Report,
     ) -> Result<Acknowledgement, OrchestratorError> {
         let Report { agent, attempt: id, number, changes, logs } = report;
-        self.agents.heard(agent, turn.now);
+        self.agents.spoke_of(agent, id, turn.moment.steady);
         let Some(run) = self.runs.get_mut(&id.run).filter(|run| run.machine.holder(id.job, id.number) == Some(agent))
         else {
             return Ok(match self.completed.last_report(id, agent) {
@@ -85,19 +92,18 @@ impl Actor {
         for change in changes {
             // Who follows the events sees the last lines of a step before its end.
             if matches!(change.kind, StepChangeKind::Completed(_)) {
-                take_logs(turn, id, logs_by_step.remove(&change.step).unwrap_or_default());
+                take_logs(turn, run, id, logs_by_step.remove(&change.step).unwrap_or_default());
             }
             run.change_step(id, change, &mut turn.batch);
         }
         for chunks in logs_by_step.into_values() {
-            take_logs(turn, id, chunks);
+            take_logs(turn, run, id, chunks);
         }
         Ok(Acknowledgement::Stored)
     }
 
-    pub(crate) fn take_completion(&mut self, turn: &mut Turn, complete: Complete) -> Acknowledgement {
+    pub(super) fn take_completion(&mut self, turn: &mut Turn, complete: Complete) -> Acknowledgement {
         let Complete { agent, attempt: id, at: _, outcome } = complete;
-        self.agents.heard(agent, turn.now);
         let Some(run) = self.runs.get_mut(&id.run).filter(|run| run.machine.holder(id.job, id.number) == Some(agent))
         else {
             return match self.completed.last_report(id, agent) {
@@ -108,7 +114,7 @@ impl Actor {
         let last_report = run.attempts.get(&(id.job, id.number)).map_or(0, |attempt| attempt.row.last_report);
         self.completed.remember(id, agent, last_report);
         let event = RunEvent::AttemptCompleted { job: id.job, attempt: id.number, outcome };
-        run.apply(turn.now, event, &mut turn.batch, &mut turn.effects);
+        run.apply(turn.now(), event, &mut turn.batch, &mut turn.effects);
         Acknowledgement::Stored
     }
 }

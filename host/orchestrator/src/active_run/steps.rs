@@ -1,0 +1,100 @@
+//! The steps of an attempt, as its agent reports them.
+
+use oxide_core::{
+    effects::StepEffects,
+    event::{EventKind, StepRecord},
+    id::{AttemptId, JobIndex, StepIndex},
+    limit::Usage,
+    outcome::{Failure, FailureCause, Status},
+    protocol::{StepChange, StepChangeKind},
+    time::Timestamp,
+};
+use oxide_store::{StepRow, WriteBatch};
+
+use super::ActiveRun;
+
+impl ActiveRun {
+    /// Writes a change of a step of a running attempt.
+    pub(crate) fn change_step(&mut self, id: AttemptId, change: StepChange, batch: &mut WriteBatch) {
+        let (job, number, step, at) = (id.job, id.number, change.step, change.at);
+        let name = self.step_name(job, step);
+        let Some(attempt) = self.attempts.get_mut(&(job, number)) else { return };
+        let kind = match change.kind {
+            StepChangeKind::Started { try_number } => {
+                let row = StepRow {
+                    attempt: id,
+                    step,
+                    name,
+                    status: Status::Running,
+                    reason: None,
+                    try_number,
+                    started_at: at,
+                    ended_at: None,
+                    record: None,
+                };
+                attempt.running_steps.insert(step, row.clone());
+                batch.step(row);
+                EventKind::StepStarted { job, attempt: number, step, try_number }
+            }
+            StepChangeKind::Completed(record) => {
+                attempt.running_steps.remove(&step);
+                batch.step(ended_step(id, step, name, record.clone()));
+                EventKind::StepCompleted { job, attempt: number, step, record }
+            }
+            StepChangeKind::ArtifactUploaded { name, files, bytes, expires_at } => {
+                EventKind::ArtifactUploaded { job, attempt: number, step, name, files, bytes, expires_at }
+            }
+        };
+        self.tell(at, kind, batch);
+    }
+
+    /// Ends a step whose attempt ended without it.
+    pub(super) fn cut_off(
+        &self,
+        now: Timestamp,
+        step: StepRow,
+        status: Status,
+        reason: Option<&str>,
+        batch: &mut WriteBatch,
+    ) {
+        let (id, index) = (step.attempt, step.step);
+        let status = if matches!(status, Status::Cancelled | Status::Timeout) { status } else { Status::Failure };
+        let reason = reason.unwrap_or("its agent did not say how it ended").to_owned();
+        let failure = (status == Status::Failure).then(|| Failure::new(FailureCause::AgentLost, reason.clone()));
+        let limits = self.machine.plan().job(id.job).steps.get(index.index()).map(|step| step.limits.clone());
+        let record = Box::new(StepRecord {
+            status,
+            reason: Some(reason),
+            failure,
+            try_number: step.try_number,
+            started_at: step.started_at,
+            ended_at: now,
+            usage: Usage { wall_us: now.millis_since(step.started_at).saturating_mul(1000), ..Usage::default() },
+            limits: limits.unwrap_or_default(),
+            effects: StepEffects::default(),
+            outputs: serde_json::Map::new(),
+            annotations: Vec::new(),
+            summary: String::new(),
+        });
+        batch.step(ended_step(id, index, step.name, record.clone()));
+        self.tell(now, EventKind::StepCompleted { job: id.job, attempt: id.number, step: index, record }, batch);
+    }
+
+    fn step_name(&self, job: JobIndex, step: StepIndex) -> String {
+        self.machine.plan().job(job).steps.get(step.index()).map(|step| step.name.clone()).unwrap_or_default()
+    }
+}
+
+fn ended_step(attempt: AttemptId, step: StepIndex, name: String, record: Box<StepRecord>) -> StepRow {
+    StepRow {
+        attempt,
+        step,
+        name,
+        status: record.status,
+        reason: record.reason.clone().or_else(|| record.failure.as_ref().map(|failure| failure.message.clone())),
+        try_number: record.try_number,
+        started_at: record.started_at,
+        ended_at: Some(record.ended_at),
+        record: Some(record),
+    }
+}

@@ -1,0 +1,141 @@
+//! The transaction of a turn, and what follows once it is stored.
+
+use std::{sync::Arc, time::Duration};
+
+use oxide_core::protocol::Lease;
+use tokio::time::Instant;
+
+use super::{Actor, TICK};
+use crate::{
+    AskedSecrets, Reply,
+    command::{Answer, Command, Undelivered},
+    tail::Written,
+    turn::{Committed, Leased, Turn},
+};
+
+/// How often, and with which pauses, secrets are asked for before a job is given up.
+const SECRET_TRIES: u32 = 3;
+const SECRET_PAUSE: Duration = Duration::from_millis(500);
+
+impl Actor {
+    /// Writes the turn and says what follows from it.
+    pub(super) async fn write(&mut self, mut turn: Turn) {
+        let committed = self.commit(&mut turn).await;
+        for answer in turn.take_answers() {
+            answer(&committed);
+        }
+        match committed {
+            Ok(()) => {
+                for run in turn.finished.drain(..) {
+                    for (_, answer) in self.waiting.remove(&run.id).unwrap_or_default() {
+                        let _ = answer.send(Ok(Reply::Run(Some(run.clone()))));
+                    }
+                }
+                for leased in std::mem::take(&mut turn.leases) {
+                    self.hand_out(leased);
+                }
+            }
+            Err(cause) => {
+                for leased in turn.leases {
+                    let _ = leased.answer.send(Err(cause.as_ref().into()));
+                }
+                if cause.is_leadership_lost() {
+                    tracing::warn!(cause = crate::error::Cause::of(&*cause).chain(), "this server leads no more");
+                    self.is_deposed = true;
+                    return;
+                }
+                tracing::error!(cause = crate::error::Cause::of(&*cause).chain(), "a turn could not be stored");
+                self.go_back().await;
+            }
+        }
+    }
+
+    /// What the machines know is ahead of the store: goes back to what is stored. Until that can be read there is nothing
+    /// else to do, and who asks meanwhile waits.
+    async fn go_back(&mut self) {
+        while let Err(error) = self.load().await {
+            if error.is_leadership_lost() {
+                self.is_deposed = true;
+                return;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    async fn commit(&mut self, turn: &mut Turn) -> Committed {
+        if let Some(failed) = turn.failed.take() {
+            return Err(failed);
+        }
+        if turn.batch.is_empty() && turn.transaction.is_none() {
+            return Ok(());
+        }
+        let mut transaction = match turn.transaction.take() {
+            Some(transaction) => transaction,
+            None => self.parts.writer.begin().await.map_err(Arc::new)?,
+        };
+        let first_seq = transaction.write(&turn.batch).await.map_err(Arc::new)?;
+        transaction.commit().await.map_err(Arc::new)?;
+        self.last_write = Instant::now();
+        let events = turn.batch.events().to_vec();
+        if !events.is_empty() {
+            self.parts.hints.send(Written { first_seq, events }).await;
+        }
+        Ok(())
+    }
+
+    /// Answers a request with a job; with its secrets, if it has any. They may take a while: that is not waited for.
+    fn hand_out(&mut self, leased: Leased) {
+        let Leased { answer, mut lease, agent } = leased;
+        let names: std::collections::BTreeSet<String> =
+            lease.job.secret_names().into_iter().map(str::to_owned).collect();
+        let attempt = lease.attempt;
+        let commands = self.parts.commands.clone();
+        if names.is_empty() {
+            if !send(answer, lease) {
+                tokio::spawn(async move { give_back(commands, attempt, agent, Undelivered::Gone).await });
+            }
+            return;
+        }
+        let origin = self.runs.get(&attempt.run).map(|run| run.origin.clone()).unwrap_or_default();
+        let asked = AskedSecrets { run: attempt.run, project: origin.project, pipeline: origin.pipeline, names };
+        let source = self.parts.secrets.clone();
+        tokio::spawn(async move {
+            let mut tries = 0;
+            let why = loop {
+                tries += 1;
+                match source.secrets(&asked).await {
+                    Ok(secrets) => {
+                        lease.secrets = secrets;
+                        if send(answer, lease) {
+                            return;
+                        }
+                        break Undelivered::Gone;
+                    }
+                    Err(error) if tries >= SECRET_TRIES => {
+                        let cause = crate::error::Cause::of(&*error).chain();
+                        let _ = answer.send(Ok(Reply::Lease(None)));
+                        break Undelivered::Secrets(cause);
+                    }
+                    Err(_) => tokio::time::sleep(SECRET_PAUSE).await,
+                }
+            };
+            give_back(commands, attempt, agent, why).await;
+        });
+    }
+}
+
+fn send(answer: Answer<Reply>, lease: Box<Lease>) -> bool {
+    answer.send(Ok(Reply::Lease(Some(lease)))).is_ok()
+}
+
+async fn give_back(
+    commands: tokio::sync::mpsc::WeakSender<Command>,
+    attempt: oxide_core::id::AttemptId,
+    agent: oxide_core::id::AgentId,
+    why: Undelivered,
+) {
+    // If the orchestrator is gone, the next one finds that nobody speaks of the attempt.
+    if let Some(commands) = commands.upgrade() {
+        let _ = commands.send(Command::Undelivered { attempt, agent, why }).await;
+    }
+}
