@@ -24,6 +24,7 @@ pub mod plugin;
 pub mod protocol;
 pub mod quantity;
 pub mod run;
+pub mod schedule;
 pub mod secret;
 pub mod time;
 pub mod wit;

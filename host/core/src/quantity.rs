@@ -12,10 +12,11 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
-/// A time that was set, exactly: `60 min`, `90 s`, `1500 ms`.
+/// A time that was set, exactly: `24 h`, `60 min`, `90 s`, `1500 ms`.
 pub fn duration_ms(millis: u64) -> String {
     match millis {
         0 => "0 s".to_owned(),
+        _ if millis > 3_600_000 && millis.is_multiple_of(3_600_000) => format!("{} h", millis / 3_600_000),
         _ if millis.is_multiple_of(60_000) => format!("{} min", millis / 60_000),
         _ if millis.is_multiple_of(1_000) => format!("{} s", millis / 1_000),
         _ => format!("{millis} ms"),

@@ -3,6 +3,7 @@
 //! Knows the language and nothing else: plugins, matrices and the graph of stages are the matter of [`crate::plan`].
 //! One file per topic; [`reader`] walks mappings with known keys and collects the mistakes.
 
+mod approval;
 mod artifacts;
 mod cache;
 mod condition;

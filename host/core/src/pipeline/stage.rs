@@ -1,16 +1,16 @@
 //! `stages:`: the nodes of the run's graph.
 
 use super::{
-    LimitChanges, Matrix, Service, StageEnvironment, StepItem,
+    LimitChanges, Matrix, Service, StageEnvironment, StepItem, approval,
     cache::{self, Cache},
     condition, quantity,
-    reader::{Reader, Refused},
+    reader::Reader,
     retry, service,
     step::{self, Ids},
 };
 use crate::{
     diagnostic::Diagnostic,
-    plan::{Condition, RetryPolicy},
+    plan::{Condition, PlannedApproval, RetryPolicy},
     yaml::{Content, Node, Span},
 };
 
@@ -41,6 +41,8 @@ pub struct Stage {
     pub retry: Option<RetryPolicy>,
     /// Its failure is a warning.
     pub allow_failure: bool,
+    /// Whom it asks before it begins.
+    pub approval: Option<PlannedApproval>,
     /// Environment variables of its commands; values may hold expressions.
     pub env: Vec<(String, Node)>,
     /// Limits of its steps.
@@ -60,7 +62,7 @@ pub struct StageDependency {
     pub span: Span,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "depends_on",
     "matrix",
     "runs_on",
@@ -74,14 +76,8 @@ const KEYS: [&str; 13] = [
     "env",
     "limits",
     "cache",
+    "approval",
 ];
-
-/// Keys of the language that this version does not execute.
-const REFUSED: [Refused; 1] = [Refused {
-    key: "approval",
-    problem: "is not supported by this version",
-    hint: "remove it; nothing is skipped silently",
-}];
 
 /// Reads the stages. The cache is that of the pipeline, for stages without one of their own.
 pub(super) fn read_all(node: &Node, cache: &[Cache], reader: &mut Reader) -> Vec<Stage> {
@@ -94,7 +90,7 @@ pub(super) fn read_all(node: &Node, cache: &[Cache], reader: &mut Reader) -> Vec
 
 fn read(key: &Node, node: &Node, cache: &[Cache], reader: &mut Reader) -> Option<Stage> {
     let name = reader.id(key, "the name of a stage")?;
-    let fields = reader.fields_refusing(node, "a stage", &KEYS, &REFUSED)?;
+    let fields = reader.fields(node, "a stage", &KEYS)?;
     let mut ids = Ids::default();
     let steps = match fields.get("steps") {
         Some(node) => step::read_all(node, &name, &mut ids, reader),
@@ -126,6 +122,7 @@ fn read(key: &Node, node: &Node, cache: &[Cache], reader: &mut Reader) -> Option
         timeout_ms: fields.get("timeout").and_then(|node| quantity::duration(node, reader)),
         retry: fields.get("retry").and_then(|node| retry::read(node, reader)),
         allow_failure: fields.get("allow_failure").and_then(|n| reader.boolean(n, "`allow_failure`")).unwrap_or(false),
+        approval: fields.get("approval").and_then(|node| approval::read(node, reader)),
         env: fields.get("env").map(|node| reader.env(node)).unwrap_or_default(),
         limits: fields.get("limits").map(|node| LimitChanges::read(node, reader)).unwrap_or_default(),
         name,

@@ -1,7 +1,7 @@
 //! The language, on one pipeline that uses all of it and on many that are wrong.
 
 use super::{Action, Pipeline, StageEnvironment, Step, StepItem};
-use crate::{limit::Limits, plan::RetryOn, plugin::Capability};
+use crate::{access::Role, approval::Approver, limit::Limits, plan::RetryOn, plugin::Capability};
 
 const WHOLE: &str = r#"
 version: "1"
@@ -47,6 +47,7 @@ stages:
       - parallel: [{ run: ./lint.sh }, { run: ./docs.sh }]
   release:
     depends_on: [test, { stage: extra, optional: true, allow_failure: true }]
+    approval: { approvers: ["role:maintainer", "user:ann"], minimum: 2, timeout: 12h }
     environment: host
     steps: [{ run: ./release.sh }]
 notifications:
@@ -72,6 +73,8 @@ fn the_whole_language_is_read() {
     let Some(StageEnvironment::Container { image, resources }) = &test.environment else { panic!("a container") };
     assert_eq!(image.as_text(), Some("rust:${{ matrix.rust }}"));
     assert_eq!((resources.cpus, resources.memory_bytes, resources.pids), (Some(2.0), Some(4 << 30), Some(99)));
+    let release = pipeline.stages[1].approval.as_ref().unwrap();
+    assert_eq!((release.approvers.len(), release.minimum, release.timeout_ms), (2, 2, 12 * 3_600_000));
     let db = &test.services[0];
     let check = db.healthcheck.as_ref().unwrap();
     assert_eq!((db.name.as_str(), db.resources.memory_bytes, check.run.as_str()), ("db", Some(1 << 30), "pg_isready"));
@@ -176,13 +179,6 @@ fn services_say_what_is_missing_or_too_much() {
     assert!(of_service("db: postgres").contains("a service must be a mapping"));
 }
 
-#[test]
-fn what_is_not_executed_yet_is_refused() {
-    let steps = "    environment: host\n    steps: [{ run: x }]\n";
-    let found = mistakes(&format!("{steps}    approval: {{}}\n"));
-    assert!(found[0].contains("`approval` is not supported by this version"), "{found:?}");
-}
-
 /// The steps of stage `s` of a pipeline: names, and ids in brackets.
 fn steps_of(pipeline: &str) -> Vec<String> {
     let text = format!("version: \"1\"\nname: x\n{pipeline}");
@@ -283,6 +279,9 @@ fn the_top_level_is_checked() {
     for (more, expected) in [
         ("triggers: { schedule: [\"61 * * * *\"] }", "the minute `61` is not right"),
         ("triggers: { schedule: [\"* * * *\"] }", "it has 4 fields, not 5"),
+        ("triggers: { schedule: [\"0 0 31 2 *\"] }", "no day is like that"),
+        ("triggers: { schedule: [{ cron: \"0 3 * * *\", timezone: Europe/Berln }] }", "did you mean `Europe/Berlin`?"),
+        ("triggers: { schedule: [{ cron: \"0 3 * * *\", timezone: Nowhere }] }", "there is no time zone `Nowhere`"),
         ("triggers: { pusch: {} }", "did you mean `push`?"),
         ("triggers: { manual: { inputs: { a: { type: bool } } } }", "did you mean `boolean`?"),
         ("triggers: { manual: { inputs: { a: { options: [x], default: y } } } }", "must be one of x, and is `y`"),
@@ -294,6 +293,66 @@ fn the_top_level_is_checked() {
     ] {
         let found = of(&format!("{base}{more}\n"));
         assert!(found.contains(expected), "{more}: {found}");
+    }
+}
+
+#[test]
+fn an_approval_is_read_with_what_people_mean() {
+    let of = |approval: &str| {
+        let stage = format!("{{ environment: host, approval: {approval}, steps: [{{ run: x }}] }}");
+        let text = format!("version: \"1\"\nname: x\nstages:\n  s: {stage}\n");
+        Pipeline::parse(&text)
+            .map(|mut pipeline| pipeline.stages.remove(0).approval.unwrap())
+            .map_err(|e| e.to_string())
+    };
+    let approval = of("{}").unwrap();
+    assert_eq!(approval.approvers, [Approver::Role(Role::Maintainer)]);
+    assert_eq!((approval.minimum, approval.timeout_ms), (1, 24 * 3_600_000));
+    let approval = of("{ approvers: user:ann, timeout: 30m }").unwrap();
+    assert_eq!((approval.approvers, approval.timeout_ms), (vec![Approver::User("ann".into())], 1_800_000));
+    for (wrong, expected) in [
+        ("{ approvers: [maintainer] }", "`maintainer` names no approver (did you mean `role:maintainer`?)"),
+        ("{ approvers: [role:maintaner] }", "did you mean `role:maintainer`?"),
+        ("{ approvers: [everybody] }", "or `user:NAME`"),
+        ("{ approvers: [] }", "names nobody"),
+        ("{ approvers: [user:a, user:a] }", "names `user:a` twice"),
+        ("{ approvers: [user:a], minimum: 2 }", "2 people must agree, and 1 can"),
+        ("{ minimum: 0 }", "must be 1 to 100"),
+        ("{ approver: [user:a] }", "did you mean `approvers`?"),
+        ("yes", "an approval must be a mapping"),
+    ] {
+        let found = of(wrong).expect_err(wrong);
+        assert!(found.contains(expected), "{wrong}: {found}");
+    }
+}
+
+#[test]
+fn every_environment_is_read() {
+    let of = |environment: &str| {
+        let text =
+            format!("version: \"1\"\nname: x\nstages:\n  s: {{ environment: {environment}, steps: [{{ run: x }}] }}\n");
+        let parsed = Pipeline::parse(&text);
+        parsed.map(|mut pipeline| pipeline.stages.remove(0).environment.unwrap()).map_err(|errors| errors.to_string())
+    };
+    let Ok(StageEnvironment::Nix { flake }) = of("{ nix: \".#${{ git.branch }}\" }") else { panic!("nix") };
+    assert_eq!(flake.as_text(), Some(".#${{ git.branch }}"));
+    let machine = "{ firecracker: { kernel: /k, rootfs: /r }, resources: { cpus: 2, memory: 1GiB } }";
+    let Ok(StageEnvironment::Firecracker { vcpus, memory_bytes, .. }) = of(machine) else { panic!("firecracker") };
+    assert_eq!((vcpus, memory_bytes), (2, 1 << 30));
+    for (wrong, expected) in [
+        ("nix", "write `environment: { nix: \".\" }`"),
+        ("firecracker", "kernel: PATH, rootfs: PATH"),
+        ("{ nix: \"\" }", "the flake is empty"),
+        ("{ nix: ., container: debian }", "two kinds"),
+        ("{ nix: ., resources: { cpus: 1 } }", "bounds no resources"),
+        ("{ firecracker: { kernel: /k } }", "`firecracker` has no `rootfs`"),
+        ("{ firecracker: { kernel: /k, rootfs: /r }, resources: { cpus: 1.5 } }", "whole processors"),
+        ("{ firecracker: { kernel: /k, rootfs: /r }, resources: { memory: 1MiB } }", "at least 64MiB"),
+        ("{ firecracker: { kernel: /k, rootfs: /r }, resources: { pids: 10 } }", "remove `pids`"),
+        ("{ resources: { cpus: 1 } }", "the environment has no `container`"),
+    ] {
+        let found = of(wrong).expect_err(wrong);
+        assert!(found.contains(expected), "{wrong}: {found}");
     }
 }
 

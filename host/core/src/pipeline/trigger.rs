@@ -3,6 +3,7 @@
 use super::reader::Reader;
 use crate::{
     diagnostic::Diagnostic,
+    schedule::{self, ScheduleError},
     yaml::{Content, Node, is_null},
 };
 
@@ -143,6 +144,7 @@ fn schedules(node: &Node, reader: &mut Reader) -> Vec<Schedule> {
 }
 
 fn schedule(node: &Node, reader: &mut Reader) -> Option<Schedule> {
+    let mut timezone_span = node.span;
     let (cron, timezone) = match node.content {
         Content::Map(_) => {
             let fields = reader.fields(node, "a schedule", &["cron", "timezone"])?;
@@ -152,44 +154,39 @@ fn schedule(node: &Node, reader: &mut Reader) -> Option<Schedule> {
                 );
                 return None;
             };
-            (cron, fields.get("timezone").and_then(|node| reader.name(node, "the time zone")))
+            let timezone = fields.get("timezone").map(|node| {
+                timezone_span = node.span;
+                reader.name(node, "the time zone")
+            });
+            (
+                cron,
+                match timezone {
+                    Some(None) => return None,
+                    Some(name) => name,
+                    None => None,
+                },
+            )
         }
         _ => (node, None),
     };
     let text = reader.text(cron, "a schedule")?;
-    if let Err(problem) = check_cron(&text) {
-        let error = Diagnostic::at(cron.span, format!("`{text}` is no schedule: {problem}"));
-        reader.error(error.hint("five fields: minute, hour, day, month, day of the week, such as `0 3 * * 1-5`"));
-        return None;
-    }
-    Some(Schedule { cron: text, timezone })
-}
-
-/// Checks the five fields of cron, each a list of `*`, numbers and ranges with an optional step.
-fn check_cron(text: &str) -> Result<(), String> {
-    const FIELDS: [(&str, u32, u32); 5] =
-        [("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("day of the week", 0, 7)];
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    if fields.len() != FIELDS.len() {
-        return Err(format!("it has {} fields, not 5", fields.len()));
-    }
-    for (field, (name, least, most)) in fields.into_iter().zip(FIELDS) {
-        let wrong = || format!("the {name} `{field}` is not right, it goes from {least} to {most}");
-        let number = |text: &str| text.parse::<u32>().ok().filter(|n| (least..=most).contains(n)).ok_or_else(wrong);
-        for part in field.split(',') {
-            let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
-            if step.is_some_and(|step| !step.parse::<u32>().is_ok_and(|step| step > 0)) {
-                return Err(wrong());
-            }
-            match range.split_once('-') {
-                _ if range == "*" => {}
-                Some((from, to)) if number(from)? <= number(to)? => {}
-                Some(_) => return Err(wrong()),
-                None => drop(number(range)?),
-            }
+    match schedule::check(&text, timezone.as_deref().unwrap_or(schedule::UTC)) {
+        Ok(()) => {}
+        Err(ScheduleError::TimeZone { name, suggestion }) => {
+            let error = Diagnostic::at(timezone_span, format!("there is no time zone `{name}`"));
+            reader.error(match suggestion {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint("write a name of the time zone database, such as `Europe/Berlin`"),
+            });
+            return None;
+        }
+        Err(problem) => {
+            let error = Diagnostic::at(cron.span, format!("`{text}` is no schedule: {problem}"));
+            reader.error(error.hint("five fields: minute, hour, day, month, day of the week, such as `0 3 * * 1-5`"));
+            return None;
         }
     }
-    Ok(())
+    Some(Schedule { cron: text, timezone })
 }
 
 fn manual(node: &Node, reader: &mut Reader) -> Vec<ManualInput> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Dependency, JobContext, Plan, PlannedStage, RetryPolicy,
+    Dependency, JobContext, Plan, PlannedStage, RetryPolicy, concurrency,
     expressions::{Known, Roots, StageFacts},
     graph, inputs, jobs, matrix,
     plugins::{Plugins, Resolve},
@@ -37,7 +37,11 @@ pub fn build(
 ) -> Result<Plan, Diagnostics> {
     let mut errors = Vec::new();
     let context = inputs::complete(pipeline, context, &mut errors);
+    // Who waits for people for a day has not used up the day of the run.
+    let waits_ms = pipeline.stages.iter().filter_map(|stage| Some(stage.approval.as_ref()?.timeout_ms));
+    let default_timeout_ms = waits_ms.fold(DEFAULT_RUN_TIMEOUT_MS, u64::saturating_add);
     let order = graph::order(&pipeline.stages, &mut errors);
+    let concurrency = concurrency::plan(pipeline, &context, &mut errors);
     let mut planner = Planner {
         pipeline,
         context: &context,
@@ -47,11 +51,11 @@ pub fn build(
         plan: Plan {
             pipeline: pipeline.name.clone(),
             file: file.to_owned(),
-            timeout_ms: pipeline.timeout_ms.unwrap_or(DEFAULT_RUN_TIMEOUT_MS),
+            timeout_ms: pipeline.timeout_ms.unwrap_or(default_timeout_ms),
             stages: Vec::new(),
             jobs: Vec::new(),
             context: context.clone(),
-            concurrency: None,
+            concurrency,
         },
         positions: BTreeMap::new(),
     };
@@ -100,8 +104,8 @@ impl<'a> Planner<'a> {
         for node in &stage.runs_on {
             known.check_node(node, Roots::AtPlanning, &mut self.errors);
         }
-        if let Some(StageEnvironment::Container { image, .. }) = &stage.environment {
-            known.check_node(image, Roots::AtPlanning, &mut self.errors);
+        for node in stage.environment.iter().flat_map(StageEnvironment::texts) {
+            known.check_node(node, Roots::AtPlanning, &mut self.errors);
         }
         services::check(&stage.services, &known, &mut self.errors);
         let StageSteps { steps, outputs, needs_environment } =
@@ -137,7 +141,7 @@ impl<'a> Planner<'a> {
             timeout_ms,
             retry: stage.retry.clone().unwrap_or_else(RetryPolicy::infrastructure),
             allow_failure: stage.allow_failure,
-            approval: None,
+            approval: stage.approval.clone(),
             kept: None,
             jobs,
             span: stage.span,

@@ -25,6 +25,8 @@ pub(super) struct StageFacts {
 /// Which variables a place can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Roots {
+    /// `concurrency`: what is known of the run itself.
+    OfRuns,
     /// `if` of a stage: how other stages ended, but no job, for there is none yet.
     OfStages,
     /// Names, images, labels: decided at planning.
@@ -42,6 +44,7 @@ pub(super) enum Roots {
 impl Roots {
     fn names(self) -> &'static [&'static str] {
         match self {
+            Roots::OfRuns => &["git", "trigger", "inputs"],
             Roots::OfStages => &["git", "trigger", "inputs", "stages"],
             Roots::AtPlanning => &["git", "trigger", "inputs", "matrix"],
             Roots::BeforeSteps => &["git", "trigger", "inputs", "matrix", "env", "stages"],

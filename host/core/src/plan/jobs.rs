@@ -1,8 +1,7 @@
 //! The jobs of a stage: one for each cell of its matrix, with everything evaluated that depends on the cell only.
 
 use super::{
-    EnvironmentSpec, JobContext, PlannedJob,
-    build::DEFAULT_PIDS,
+    JobContext, PlannedJob, environment,
     expressions::{Known, shown_cell},
     matrix::Cell,
     services,
@@ -35,6 +34,12 @@ impl JobsOfStage<'_> {
             let hint = "write `environment: host` or `environment: { container: IMAGE }`";
             errors.push(Diagnostic::at(self.stage.span, message).hint(hint));
         }
+        if matches!(self.stage.environment, Some(StageEnvironment::Firecracker { .. }))
+            && let Some(service) = self.stage.services.first()
+        {
+            let error = Diagnostic::at(service.span, "a virtual machine cannot reach services beside it");
+            errors.push(error.hint("use a container, or start what is needed in a step"));
+        }
         if self.context.trust == Trust::Fork {
             errors.extend(self.too_much_for_a_fork());
         }
@@ -55,7 +60,10 @@ impl JobsOfStage<'_> {
     /// What the run of a fork may not do on the host. Services of a stage without `environment` run there, too.
     fn too_much_for_a_fork(&self) -> Option<Diagnostic> {
         let (commands, services) = (self.needs_environment, !self.stage.services.is_empty());
-        let is_contained = matches!(self.stage.environment, Some(StageEnvironment::Container { .. }));
+        let is_contained = matches!(
+            self.stage.environment,
+            Some(StageEnvironment::Container { .. } | StageEnvironment::Firecracker { .. })
+        );
         if is_contained || !(commands || services) {
             return None;
         }
@@ -103,26 +111,12 @@ impl JobsOfStage<'_> {
             name,
             matrix: cell.clone(),
             runs_on,
-            environment: self.environment(cell)?,
+            environment: environment::plan(self, cell)?,
             services: services::plan(&self.stage.services, self.context, cell)?,
             env: self.env.clone(),
             timeout_ms: self.timeout_ms,
             steps,
             kept: None,
-        })
-    }
-
-    fn environment(&self, cell: &Cell) -> Result<EnvironmentSpec, Diagnostic> {
-        let Some(StageEnvironment::Container { image, resources }) = &self.stage.environment else {
-            // A stage without `environment` runs no commands; nothing is prepared for it.
-            return Ok(EnvironmentSpec::Host);
-        };
-        Ok(EnvironmentSpec::Container {
-            image: self::image(image, self.context, cell)?,
-            cpus: resources.cpus,
-            memory_bytes: resources.memory_bytes,
-            pids: resources.pids.unwrap_or(DEFAULT_PIDS),
-            network: self.context.trust == Trust::Full || self.forks.network,
         })
     }
 }

@@ -7,6 +7,8 @@
 //! [`build`](fn@build) walks the stages in the order of the graph; one file per question that it asks on the way.
 
 mod build;
+mod concurrency;
+mod environment;
 mod expressions;
 mod grants;
 mod graph;
@@ -16,6 +18,7 @@ mod matrix;
 mod needs;
 mod only;
 mod plugins;
+mod retry;
 mod secrets;
 mod services;
 mod step;
@@ -27,6 +30,7 @@ mod tests;
 pub use build::{DEFAULT_PIDS, DEFAULT_RUN_TIMEOUT_MS, RUN_PLUGIN, build};
 pub use matrix::MAX_JOBS_PER_STAGE;
 pub use plugins::CONTRACT_VERSION;
+pub use retry::{RetryError, retry};
 pub use types::{
     Condition, Dependency, EnvironmentSpec, JobContext, KeptJob, KeptStage, Plan, PlannedApproval, PlannedConcurrency,
     PlannedJob, PlannedService, PlannedStage, PlannedStep, PluginPin, RetryOn, RetryPolicy,

@@ -1,5 +1,7 @@
 //! Plans of pipelines, right ones and wrong ones.
 
+mod server;
+
 use std::{cell::RefCell, collections::BTreeMap};
 
 use serde_json::{Map, Value as Json, json};

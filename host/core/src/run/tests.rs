@@ -3,3 +3,5 @@
 mod build;
 mod chance;
 mod stories;
+mod waiting;
+mod world;
