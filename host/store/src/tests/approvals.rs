@@ -55,7 +55,7 @@ fn stage(run: u128) -> StageRow {
 }
 
 async fn ask(store: &Store, project: ProjectId) {
-    let origin = RunOrigin { project_id: Some(project), ..RunOrigin::default() };
+    let origin = RunOrigin { project: Some(project), ..RunOrigin::default() };
     insert(store, &NewRun { origin, ..run(FIRST, "release") }).await;
     insert(store, &run(SECOND, "build")).await;
     let mut batch = WriteBatch::default();

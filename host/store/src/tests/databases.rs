@@ -14,6 +14,7 @@ macro_rules! on_each_database {
     ($($(#[$doc:meta])* async fn $name:ident($store:ident: TestStore) $story:block)*) => {$(
         $(#[$doc])*
         mod $name {
+            #[allow(unused_imports, reason = "a story may need nothing of its file")]
             use super::*;
 
             async fn story($store: crate::tests::databases::TestStore) $story
