@@ -35,6 +35,26 @@ pub enum Command {
     Logs(command::logs::Arguments),
     /// List runs, newest first.
     Runs(command::runs::Arguments),
+    /// Take jobs of a server and run them on this machine.
+    Agent(command::agent::Arguments),
+    /// Ask a run of a server to end.
+    Cancel(command::cancel::Arguments),
+    /// Run once more what a run of a server did.
+    Retry(command::retry::Arguments),
+    /// Stages of a server that wait for people.
+    Approvals(command::approvals::Arguments),
+    /// The agents of a server.
+    Agents(command::agents::Arguments),
+    /// The secrets of a server: values go in and never come out.
+    Secrets(command::secrets::Arguments),
+    /// Sign in to a server.
+    Login(command::login::Login),
+    /// Forget the token of a server.
+    Logout(command::login::Logout),
+    /// What this user told the program once: server, project.
+    Config(command::config::Arguments),
+    /// Print what a shell needs to complete the command line.
+    Completions(command::completions::Arguments),
     /// Look at the cache of a project, and clear it.
     Cache(command::cache::Arguments),
     /// List artifacts of runs, and get their files.

@@ -3,6 +3,7 @@
 //! Each command is a file in `command/`; `local_engine` puts store, orchestrator and agent into one process; `progress`
 //! shows a run while it goes.
 
+mod agent_parts;
 mod arguments;
 mod blobs;
 mod command;
@@ -17,7 +18,9 @@ mod plugin_case;
 mod progress;
 mod project;
 mod registries;
+mod remote;
 mod secrets;
+mod service_log;
 mod terminal;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use oxide_core::{
+    api::log::LogQuery,
     id::{AttemptId, JobIndex, StageIndex},
     outcome::Status,
     plan::Plan,
@@ -19,6 +20,7 @@ use crate::{
     local_engine,
     progress::LogText,
     project,
+    remote::{self, RemoteArguments, watch},
     terminal::{Paint, Terminal, without_controls},
 };
 
@@ -44,14 +46,45 @@ pub struct Arguments {
     /// Only the lines themselves, without headings and indentation; byte for byte unless they are shown on a terminal.
     #[arg(long)]
     plain: bool,
+    /// Of a run on the server.
+    #[arg(long)]
+    remote: bool,
+    #[command(flatten)]
+    connection: RemoteArguments,
+    /// Go on until the run on the server has ended.
+    #[arg(long, short)]
+    follow: bool,
 }
 
 /// Prints the logs.
 pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failure> {
+    if arguments.remote || arguments.follow {
+        return of_server(arguments);
+    }
     let data = project::data_directory(data_dir)?;
     local_engine::in_runtime(async {
         let store = local_engine::open_store(&data).await?;
         print(arguments, &store).await
+    })
+}
+
+/// The log of a run on the server, as it is now or while it grows.
+fn of_server(arguments: &Arguments) -> Result<Exit, Failure> {
+    let remote = arguments.connection.connect()?;
+    let style = watch::Style { plain: arguments.plain, times: arguments.times };
+    local_engine::in_runtime(async {
+        let id = remote::find::run(&remote.client, remote.project.as_deref(), &arguments.run).await?;
+        let query = LogQuery { stage: arguments.job.clone(), step: arguments.step.clone(), ..LogQuery::default() };
+        if !arguments.follow {
+            return watch::show(&remote.client, id, &query, style).await.map(|()| Exit::Success);
+        }
+        let end = watch::watch(&remote.client, id, &query, style).await?;
+        if let (Some(end), false) = (&end, arguments.plain) {
+            let reason =
+                end.reason.as_deref().map_or(String::new(), |reason| format!(": {}", without_controls(reason)));
+            eprintln!("{}{reason}", end.status.as_str());
+        }
+        Ok(end.map_or(Exit::Success, |end| Exit::of_run(end.status)))
     })
 }
 

@@ -1,15 +1,24 @@
 //! The commands, one file each.
 
+pub mod agent;
+pub mod agents;
+pub mod approvals;
 pub mod artifacts;
 pub mod cache;
+pub mod cancel;
 pub mod compile_plugin;
+pub mod completions;
+pub mod config;
 pub mod init;
+pub mod login;
 pub mod logs;
 pub mod plan;
 pub mod plugin;
 pub mod registry;
+pub mod retry;
 pub mod run;
 pub mod runs;
+pub mod secrets;
 pub mod validate;
 
 use crate::{
@@ -29,6 +38,16 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Run(arguments) => run::run(&arguments, data_dir, blobs),
         Command::Logs(arguments) => logs::run(&arguments, data_dir),
         Command::Runs(arguments) => runs::run(&arguments, data_dir),
+        Command::Agent(arguments) => agent::run(&arguments, data_dir, blobs),
+        Command::Cancel(arguments) => cancel::run(&arguments),
+        Command::Retry(arguments) => retry::run(&arguments),
+        Command::Approvals(arguments) => approvals::run(&arguments),
+        Command::Agents(arguments) => agents::run(&arguments),
+        Command::Secrets(arguments) => secrets::run(&arguments),
+        Command::Login(arguments) => login::login(&arguments),
+        Command::Logout(arguments) => login::logout(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments, data_dir, blobs),
         Command::Artifacts(arguments) => artifacts::run(&arguments, data_dir, blobs),
         Command::Plugin(arguments) => plugin::run(&arguments, data_dir, blobs),

@@ -1,4 +1,4 @@
-//! `oxide run`: runs a pipeline on this machine, with the engine that the server uses.
+//! `oxide run`: runs a pipeline on this machine, with the engine that the server uses; with `--remote`, on a server.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use std::{
 use oxide_blobs::Blobs;
 use oxide_bus::Pattern;
 use oxide_core::{id::RunId, plan::Plan, secret::Secrets};
-use oxide_orchestrator::{OrchestratorError, OrchestratorHandle};
+use oxide_orchestrator::{Control, OrchestratorError};
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ use crate::{
     planning::{self, Choices},
     progress::{self, CANCELLED_BY_PRESS, PRESS_AGAIN, Style},
     project::{self, Project},
+    remote::trigger::{TriggerArguments, trigger},
     secrets::{self, Sources},
     terminal::{Paint, Terminal},
 };
@@ -39,14 +40,20 @@ pub struct Arguments {
     /// Show log and summary of every step, not only the logs of those that fail.
     #[arg(long, short)]
     verbose: bool,
-    /// Print every event as one line of JSON.
+    /// Print every event as one line of JSON; with `--remote`, the new run.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    server: TriggerArguments,
 }
 
 /// Plans and runs; the exit code says how the run ended.
 pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArguments) -> Result<Exit, Failure> {
     let project = Project::open(&arguments.path)?;
+    if arguments.server.remote {
+        let Choices { inputs, only, .. } = &arguments.choices;
+        return trigger(&arguments.server, &project, inputs, only.as_deref(), arguments.json);
+    }
     let plan = Arc::new(planning::plan(&project, arguments.choices.clone(), data_dir)?);
     refuse_other_machines(&plan)?;
     let secrets = secrets::find(&arguments.secrets, &plan, &project.directory)?;
@@ -85,7 +92,7 @@ const ONE_PRESS: Duration = Duration::from_secs(1);
 const LAST_MOMENTS: Duration = Duration::from_millis(900);
 
 /// Hears signals in a thread of its own until this process ends: they are heard even when everything else hangs.
-fn hear_signals(orchestrator: OrchestratorHandle, run: RunId, style: Style) {
+fn hear_signals(orchestrator: Control, run: RunId, style: Style) {
     std::thread::spawn(move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(cancel_on_signals(orchestrator, run, style)),
         Err(error) => Failure::trouble("this process cannot be told to end").because(&error).print(),
@@ -95,7 +102,7 @@ fn hear_signals(orchestrator: OrchestratorHandle, run: RunId, style: Style) {
 /// The first Ctrl-C, SIGTERM, SIGHUP or SIGQUIT (`Ctrl-\`) cancels the run and waits for it to end. A second Ctrl-C kills
 /// what the steps have started, and ends this process within a second, whatever hangs: the session of the agent stays where
 /// it did not get to clean up, so the next command does it.
-async fn cancel_on_signals(orchestrator: OrchestratorHandle, run: RunId, style: Style) {
+async fn cancel_on_signals(orchestrator: Control, run: RunId, style: Style) {
     let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup), Ok(mut quit)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),

@@ -1,8 +1,13 @@
-//! `oxide runs`: what ran here, newest first.
+//! `oxide runs`: what ran here or on a server, newest first.
 
 use std::path::Path;
 
-use oxide_core::{outcome::Status, quantity, time::Timestamp};
+use oxide_core::{
+    api::run::{Run, RunQuery},
+    outcome::Status,
+    quantity,
+    time::Timestamp,
+};
 use oxide_store::RunRow;
 use serde_json::json;
 
@@ -10,8 +15,12 @@ use crate::{
     exit_code::Exit,
     failure::Failure,
     local_engine, project,
-    terminal::{Paint, Terminal, print, without_controls},
+    remote::{RemoteArguments, refused},
+    terminal::{Paint, Terminal, on_one_line, print, without_controls},
 };
+
+/// How many runs a server gives at once.
+const PAGE_MAX: u32 = 200;
 
 /// Arguments of `oxide runs`.
 #[derive(clap::Args)]
@@ -22,10 +31,18 @@ pub struct Arguments {
     /// Print them as a JSON list.
     #[arg(long)]
     json: bool,
+    /// Those of the server.
+    #[arg(long)]
+    remote: bool,
+    #[command(flatten)]
+    connection: RemoteArguments,
 }
 
 /// Lists the runs.
 pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failure> {
+    if arguments.remote {
+        return of_server(arguments);
+    }
     let data = project::data_directory(data_dir)?;
     let runs = local_engine::in_runtime(async {
         let store = local_engine::open_store(&data).await?;
@@ -40,13 +57,81 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
         print("nothing has run yet; `oxide run` runs the pipeline of this directory\n")?;
     } else {
         let paint = Paint { colour: Terminal::stdout().colour };
-        let lines: String = runs.iter().map(|run| line(run, now, paint) + "\n").collect();
+        let lines: String = runs.iter().map(|run| line(&Shown::of(run), now, paint) + "\n").collect();
         print(&lines)?;
     }
     Ok(Exit::Success)
 }
 
-fn line(run: &RunRow, now: Timestamp, paint: Paint) -> String {
+/// The newest runs of the server.
+fn of_server(arguments: &Arguments) -> Result<Exit, Failure> {
+    let remote = arguments.connection.connect()?;
+    let wanted = arguments.limit as usize;
+    let runs = local_engine::in_runtime(async {
+        let mut query = RunQuery { project: remote.project.clone(), ..RunQuery::default() };
+        let mut runs: Vec<Run> = Vec::new();
+        loop {
+            query.limit = Some(PAGE_MAX.min((wanted - runs.len()) as u32));
+            let page = remote.client.runs(&query).await.map_err(|error| refused(&error))?;
+            runs.extend(page.items);
+            match page.next_cursor {
+                Some(cursor) if runs.len() < wanted => query.cursor = Some(cursor),
+                _ => return Ok(runs),
+            }
+        }
+    })?;
+    if arguments.json {
+        print(&format!("{}\n", json!(runs)))?;
+    } else if runs.is_empty() {
+        print("nothing has run there yet; `oxide run --remote` starts a run\n")?;
+    } else {
+        let (now, paint) = (local_engine::now(), Paint { colour: Terminal::stdout().colour });
+        print(&runs.iter().map(|run| line(&Shown::of_server(run), now, paint) + "\n").collect::<String>())?;
+    }
+    Ok(Exit::Success)
+}
+
+/// What a line shows of a run.
+struct Shown<'a> {
+    id: String,
+    pipeline: &'a str,
+    number: u64,
+    status: Status,
+    reason: Option<&'a str>,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(run: &'a RunRow) -> Shown<'a> {
+        Shown {
+            id: run.id.to_string(),
+            pipeline: &run.pipeline,
+            number: run.number,
+            status: run.status,
+            reason: run.reason.as_deref(),
+            created_at: run.created_at,
+            started_at: run.started_at,
+            ended_at: run.ended_at,
+        }
+    }
+
+    fn of_server(run: &'a Run) -> Shown<'a> {
+        Shown {
+            id: run.id.to_string(),
+            pipeline: &run.pipeline_name,
+            number: run.number,
+            status: run.status,
+            reason: run.reason.as_deref(),
+            created_at: run.created_at,
+            started_at: run.started_at,
+            ended_at: run.ended_at,
+        }
+    }
+}
+
+fn line(run: &Shown<'_>, now: Timestamp, paint: Paint) -> String {
     let padded = format!("{:<9}", run.status.as_str());
     let status = match run.status {
         Status::Success => paint.green(&padded),
@@ -54,10 +139,11 @@ fn line(run: &RunRow, now: Timestamp, paint: Paint) -> String {
         Status::Warning | Status::Cancelled => paint.yellow(&padded),
         _ => paint.cyan(&padded),
     };
-    let id: String = run.id.to_string().chars().take(18).collect();
-    let took = duration_ms(run, now).map_or(String::new(), |millis| quantity::measured_us(millis * 1000));
-    let reason = run.reason.as_deref().map_or(String::new(), |reason| format!("  {reason}"));
-    let name = format!("{}#{}", without_controls(&run.pipeline), run.number);
+    let id: String = run.id.chars().take(18).collect();
+    let took = duration_ms(run.started_at, run.ended_at, now)
+        .map_or(String::new(), |millis| quantity::measured_us(millis * 1000));
+    let reason = run.reason.map_or(String::new(), |reason| format!("  {}", on_one_line(reason)));
+    let name = format!("{}#{}", without_controls(run.pipeline), run.number);
     let began = run.created_at.to_rfc3339();
     format!("{status} {name:<20} {} {took:>9}  {}{reason}", paint.dim(&id), paint.dim(&began))
 }
@@ -73,11 +159,11 @@ fn as_json(run: &RunRow, now: Timestamp) -> serde_json::Value {
         "created_at": run.created_at.to_rfc3339(),
         "started_at": run.started_at.map(Timestamp::to_rfc3339),
         "ended_at": run.ended_at.map(Timestamp::to_rfc3339),
-        "duration_ms": duration_ms(run, now),
+        "duration_ms": duration_ms(run.started_at, run.ended_at, now),
     })
 }
 
 /// From its start to its end, or until now.
-fn duration_ms(run: &RunRow, now: Timestamp) -> Option<u64> {
-    run.started_at.map(|started| run.ended_at.unwrap_or(now).millis_since(started))
+fn duration_ms(started: Option<Timestamp>, ended: Option<Timestamp>, now: Timestamp) -> Option<u64> {
+    started.map(|started| ended.unwrap_or(now).millis_since(started))
 }

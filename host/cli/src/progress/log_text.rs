@@ -6,6 +6,7 @@ use oxide_core::{
     diagnostic::steers_terminals,
     id::{AttemptId, StepIndex},
     protocol::LogStream,
+    time::Timestamp,
 };
 use oxide_store::{LogLine, Store};
 
@@ -51,15 +52,26 @@ impl LogText<'_> {
     }
 
     fn write_line(&self, line: &LogLine, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
+        self.write_text(line.at, line.stream, &line.text, out)
+    }
+
+    /// Writes one line.
+    pub fn write_text(
+        &self,
+        at: Timestamp,
+        stream: LogStream,
+        text: &[u8],
+        out: &mut dyn Write,
+    ) -> std::io::Result<()> {
         let shown: Cow<'_, [u8]> = match self.as_it_is {
-            true => Cow::Borrowed(&line.text),
-            false => Cow::Owned(without_cursor_moves(&String::from_utf8_lossy(&line.text)).into_bytes()),
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(without_cursor_moves(&String::from_utf8_lossy(text)).into_bytes()),
         };
         write!(out, "{}", self.indent)?;
         if self.times {
-            write!(out, "{}", self.paint.dim(&format!("{} ", line.at.to_rfc3339())))?;
+            write!(out, "{}", self.paint.dim(&format!("{} ", at.to_rfc3339())))?;
         }
-        match line.stream {
+        match stream {
             LogStream::Host => out.write_all(self.paint.cyan(&String::from_utf8_lossy(&shown)).as_bytes())?,
             LogStream::Stdout | LogStream::Stderr => out.write_all(&shown)?,
         }

@@ -139,7 +139,7 @@ impl Reader {
                 .map_err(|error| Failure::trouble("could not read what happened").because(&error))?;
             let Some(last) = page.last() else { return Ok(events) };
             self.seen = last.seq;
-            events.extend(page.into_iter().map(|stored| stored.event).filter(|event| event.run == self.run));
+            events.extend(page.into_iter().map(|stored| stored.event).filter(|event| event.run == Some(self.run)));
         }
     }
 }

@@ -1,12 +1,21 @@
 //! Logs of runs, as they grow.
 
+use http::Method;
 use oxide_core::{
-    api::log::{LogEnd, LogLines, LogQuery},
+    api::{
+        log::{LogEnd, LogLine, LogLines, LogQuery},
+        page::Page,
+    },
     id::RunId,
 };
 use serde::de::DeserializeOwned;
 
-use crate::{Client, ClientError, follow::Follow, sse::SseEvent, transport::with_query};
+use crate::{
+    Client, ClientError,
+    follow::Follow,
+    sse::SseEvent,
+    transport::{Body, with_query},
+};
 
 /// A piece of a log.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +34,15 @@ pub struct LogStream {
 }
 
 impl Client {
+    /// Lines of the log of a run as it is now, from line 1 on.
+    ///
+    /// # Errors
+    /// There is no such run, the server cannot be reached, or says no.
+    pub async fn logs(&self, run: RunId, query: &LogQuery) -> Result<Page<LogLine>, ClientError> {
+        let url = with_query(self.transport.url(["runs", &run.to_string(), "logs"]), query);
+        self.transport.json(Method::GET, url, Body::None).await
+    }
+
     /// The log of a run, or of the part of it that the query names, from line 1 on. Goes on where it was cut when the server
     /// comes back.
     pub fn follow_logs(&self, run: RunId, query: &LogQuery) -> LogStream {

@@ -1,0 +1,88 @@
+//! `oxide login` and `oxide logout`: the token for a server.
+
+use oxide_client::Client;
+use oxide_core::api::sign_in::Setup;
+
+use crate::{
+    exit_code::Exit,
+    failure::Failure,
+    local_engine::in_runtime,
+    password,
+    remote::{
+        refused,
+        settings::{Home, without_last_slash},
+    },
+    terminal::{on_one_line, print},
+};
+
+/// Arguments of `oxide login`.
+#[derive(clap::Args)]
+pub struct Login {
+    /// The address of the server, such as `https://ci.example.org`; else the one that was used last.
+    #[arg(value_name = "URL", env = "OXIDE_SERVER")]
+    server: Option<String>,
+    /// The code that the server printed at its first start: makes the first administrator.
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
+    /// The name of the first administrator.
+    #[arg(long, value_name = "NAME", requires = "code")]
+    name: Option<String>,
+}
+
+/// Arguments of `oxide logout`.
+#[derive(clap::Args)]
+pub struct Logout {
+    /// The address of the server; else the one that was used last.
+    #[arg(value_name = "URL", env = "OXIDE_SERVER")]
+    server: Option<String>,
+}
+
+/// Keeps a token that the server takes. The token comes from OXIDE_TOKEN, else it is asked for.
+pub fn login(arguments: &Login) -> Result<Exit, Failure> {
+    let home = Home::find()?;
+    let mut settings = home.settings()?;
+    let server = which(arguments.server.as_deref(), settings.server.as_deref())?;
+    let authorities = settings.ca_file.clone();
+    let client = |token| Client::new(&server, token, authorities.as_deref()).map_err(|error| refused(&error));
+    let (token, name) = match &arguments.code {
+        Some(code) => {
+            let setup = Setup { code: code.trim().to_owned(), name: arguments.name.clone(), email: None };
+            let client = client(None)?;
+            let done = in_runtime(async { client.set_up(&setup).await.map_err(|error| refused(&error)) })?;
+            (done.token.token, done.user.name)
+        }
+        None => {
+            let token = password::find(&["OXIDE_TOKEN"], &format!("token for {server}"), false)?.trim().to_owned();
+            if token.is_empty() {
+                return Err(Failure::usage("there is no token").hint("make one in the server: `POST /api/v1/tokens`"));
+            }
+            let client = client(Some(token.clone()))?;
+            let me = in_runtime(async { client.me().await.map_err(|error| refused(&error)) })?;
+            (token, me.name)
+        }
+    };
+    home.keep_token(&server, Some(token))?;
+    settings.set("server", Some(server.clone()));
+    home.write_settings(&settings)?;
+    print(&format!("signed in to {server} as {}\n", on_one_line(&name)))?;
+    Ok(Exit::Success)
+}
+
+/// Forgets the token of a server.
+pub fn logout(arguments: &Logout) -> Result<Exit, Failure> {
+    let home = Home::find()?;
+    let server = which(arguments.server.as_deref(), home.settings()?.server.as_deref())?;
+    let text = match home.keep_token(&server, None)? {
+        Some(_) => {
+            format!("the token for {server} is forgotten here; on the server it stays good until it is revoked\n")
+        }
+        None => format!("there was no token for {server}\n"),
+    };
+    print(&text)?;
+    Ok(Exit::Success)
+}
+
+fn which(given: Option<&str>, known: Option<&str>) -> Result<String, Failure> {
+    let server = given.or(known).map(without_last_slash);
+    server.ok_or_else(|| Failure::usage("no server is known").hint("name it: `oxide login https://ci.example.org`"))
+}

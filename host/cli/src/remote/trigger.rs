@@ -1,0 +1,151 @@
+//! `oxide run --remote`: starts a run of a stored pipeline on a server.
+
+use oxide_core::{
+    api::{
+        pipeline::{NewPipeline, Pipeline, PipelineChange},
+        run::{NewRun, Run},
+    },
+    pipeline::Pipeline as Parsed,
+};
+use serde_json::{Map, Value as Json};
+
+use super::{Remote, RemoteArguments, find, refused, watch};
+use crate::{exit_code::Exit, failure::Failure, local_engine::in_runtime, project::Project, terminal::print};
+
+/// How long is waited before a run is asked again how it stands.
+const POLL: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What the user chose about a run on a server.
+#[derive(Debug, Default, clap::Args)]
+pub struct TriggerArguments {
+    /// Run it on the server, not on this machine.
+    #[arg(long)]
+    pub remote: bool,
+    #[command(flatten)]
+    pub connection: RemoteArguments,
+    /// The branch that is built; else the default branch of the repository.
+    #[arg(long, value_name = "NAME", requires = "remote")]
+    pub branch: Option<String>,
+    /// The commit that is built.
+    #[arg(long, value_name = "SHA", requires = "remote")]
+    pub sha: Option<String>,
+    /// Runs of a higher priority take agents first; from -1000 to 1000.
+    #[arg(long, value_name = "NUMBER", requires = "remote", allow_negative_numbers = true)]
+    pub priority: Option<i64>,
+    /// Store the pipeline as it is here on the server first.
+    #[arg(long, requires = "remote")]
+    pub upload: bool,
+    /// The address of the repository, for a pipeline that is stored for the first time.
+    #[arg(long, value_name = "URL", requires = "upload")]
+    pub repository: Option<String>,
+    /// Wait until the run has ended; the exit code says how.
+    #[arg(long, requires = "remote")]
+    pub wait: bool,
+    /// Show its log while it goes, and wait for its end.
+    #[arg(long, requires = "remote")]
+    pub watch: bool,
+}
+
+/// Starts the run; waits for it if that was asked.
+pub fn trigger(
+    arguments: &TriggerArguments,
+    project: &Project,
+    inputs: &[String],
+    only: Option<&str>,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let remote = arguments.connection.connect()?;
+    let name = name_of(project)?;
+    let run = NewRun {
+        branch: arguments.branch.clone(),
+        sha: arguments.sha.clone(),
+        priority: arguments.priority,
+        only: only.map(str::to_owned),
+        inputs: read_inputs(inputs)?,
+        ..NewRun::default()
+    };
+    in_runtime(async {
+        let pipeline = stored(&remote, arguments, project, &name).await?;
+        let run = remote.client.start_run(pipeline.id, &run).await.map_err(|error| refused(&error))?;
+        if json {
+            print(&format!("{}\n", serde_json::json!(run)))?;
+        } else {
+            eprintln!("{}#{} is on its way on {} ({})", run.pipeline_name, run.number, remote.server, run.id);
+        }
+        if arguments.watch {
+            let style = watch::Style { plain: false, times: false };
+            watch::watch(&remote.client, run.id, &Default::default(), style).await?;
+        }
+        if !arguments.wait && !arguments.watch {
+            return Ok(Exit::Success);
+        }
+        let ended = until_ended(&remote, &run).await?;
+        let reason = ended.reason.map_or(String::new(), |reason| format!(": {reason}"));
+        eprintln!("{}#{} {}{reason}", ended.pipeline_name, ended.number, ended.status.as_str());
+        Ok(Exit::of_run(ended.status))
+    })
+}
+
+/// The pipeline as the server keeps it, stored first if that was asked.
+async fn stored(
+    remote: &Remote,
+    arguments: &TriggerArguments,
+    project: &Project,
+    name: &str,
+) -> Result<Pipeline, Failure> {
+    let found = find::pipeline(&remote.client, remote.project.as_deref(), name).await?;
+    let lock = std::fs::read_to_string(project.directory.join("oxide.lock")).ok();
+    match (found, arguments.upload) {
+        (Some(pipeline), false) => Ok(pipeline),
+        (Some(pipeline), true) => {
+            let change = PipelineChange {
+                source: Some(project.source.clone()),
+                lock,
+                repository: arguments.repository.clone(),
+                ..PipelineChange::default()
+            };
+            let changed = remote.client.change_pipeline(pipeline.id, &change).await;
+            changed.map(|details| details.about).map_err(|error| refused(&error))
+        }
+        (None, true) => {
+            let new = NewPipeline {
+                project: remote.project.clone(),
+                source: project.source.clone(),
+                lock,
+                repository: arguments.repository.clone(),
+                ..NewPipeline::default()
+            };
+            let created = remote.client.create_pipeline(&new).await;
+            created.map(|details| details.about).map_err(|error| refused(&error))
+        }
+        (None, false) => Err(Failure::usage(format!("{} has no pipeline `{name}`", remote.server))
+            .hint("store it there first: `oxide run --remote --upload`")),
+    }
+}
+
+async fn until_ended(remote: &Remote, run: &Run) -> Result<Run, Failure> {
+    loop {
+        let now = remote.client.run(run.id).await.map_err(|error| refused(&error))?.about;
+        if now.status.is_final() {
+            return Ok(now);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn name_of(project: &Project) -> Result<String, Failure> {
+    let colour = crate::terminal::Terminal::stderr().colour;
+    Parsed::parse(&project.source)
+        .map(|pipeline| pipeline.name)
+        .map_err(|diagnostics| Failure::invalid_pipeline(diagnostics.render(&project.file, &project.source, colour)))
+}
+
+fn read_inputs(inputs: &[String]) -> Result<Map<String, Json>, Failure> {
+    let read = |input: &String| {
+        let (name, value) = input.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("`--input {input}` has no value")).hint("write `--input NAME=VALUE`")
+        })?;
+        Ok((name.to_owned(), Json::from(value)))
+    };
+    inputs.iter().map(read).collect()
+}
