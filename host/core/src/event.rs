@@ -362,3 +362,5 @@ impl Event {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::one_of_each;

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod api;
 pub mod approval;
+pub mod asyncapi;
 pub mod cause;
 pub mod diagnostic;
 pub mod effects;
