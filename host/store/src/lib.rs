@@ -13,6 +13,7 @@ mod agent;
 mod agent_token;
 mod approval;
 mod audit;
+mod backup;
 mod changes;
 mod credential;
 mod cursor;
@@ -29,6 +30,7 @@ mod pipeline;
 mod plugin_use;
 mod private;
 mod project;
+mod retention;
 mod row;
 mod run;
 mod run_list;
@@ -58,7 +60,7 @@ pub use delivery::{DeliveryContent, DeliveryFilter, DeliveryRow};
 pub use error::StoreError;
 pub use job::{AttemptRow, JobRow};
 pub use list::PageRequest;
-pub use log::{LogLine, LogPage};
+pub use log::{LogLine, LogOf, LogPage, LogPlace, LogSize, StoredChunk};
 pub use membership::MemberRow;
 pub use open::{Location, LocationError};
 pub use outbox::StoredEvent;
@@ -66,11 +68,12 @@ pub use owner::{Owner, OwnerId};
 pub use pipeline::{NewPipeline, PipelineChange, PipelineFilter, PipelineRow, PipelineText, PipelineWrite, VersionRow};
 pub use plugin_use::PluginUseRow;
 pub use project::ProjectRow;
+pub use retention::Retention;
 pub use run::{NewRun, RunOrigin, RunRow, RunStatus};
 pub use run_list::RunFilter;
 pub use schedule::{DueSchedule, ScheduleRow};
 pub use secret::{
-    KeySource, MASTER_KEY_VARIABLE, MasterKeys, NewSecret, Resolved, Rotation, SecretFilter, SecretOwner, SecretRow,
+    KeySource, KeyText, MASTER_KEY_VARIABLE, NewSecret, Resolved, Rotation, SecretFilter, SecretOwner, SecretRow,
     Vault, VaultError,
 };
 pub use session::{EXCHANGE_GRACE_MS, NewSession, Renewal, SessionRow};

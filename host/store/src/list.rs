@@ -124,6 +124,15 @@ impl List {
         self
     }
 
+    /// Only what comes after these values, in the order of these columns.
+    pub(crate) fn after_all<const N: usize>(mut self, columns: &str, values: [Value; N]) -> List {
+        let place = self.values.len();
+        let placeholders: Vec<String> = (1..=N).map(|offset| format!("${}", place + offset)).collect();
+        self.values.extend(values);
+        self.and(&format!("{columns} > ({})", placeholders.join(", ")));
+        self
+    }
+
     fn and(&mut self, condition: &str) {
         let word = if self.has_conditions { "AND" } else { "WHERE" };
         self.has_conditions = true;
@@ -132,12 +141,22 @@ impl List {
 
     /// The rows of a page in this order, and one more if there is a next page.
     pub(crate) async fn fetch(
-        mut self,
+        self,
         connection: &mut Connection,
         order: &str,
         request: &PageRequest,
     ) -> Result<Vec<Row>, StoreError> {
-        self.values.push(Value::Integer(request.limit() as i64 + 1));
+        self.fetch_some(connection, order, request.limit() as u32 + 1).await
+    }
+
+    /// At most so many rows in this order.
+    pub(crate) async fn fetch_some(
+        mut self,
+        connection: &mut Connection,
+        order: &str,
+        limit: u32,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.values.push(limit.into());
         write!(self.text, " ORDER BY {order} LIMIT ${}", self.values.len()).expect("a string takes all of it");
         let statement = query(self.what, self.text);
         self.values.into_iter().fold(statement, |statement, value| statement.bind(value)).fetch_all(connection).await

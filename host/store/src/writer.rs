@@ -194,7 +194,7 @@ impl fmt::Debug for Writer {
 }
 
 /// Locks the file that stands for the one server of a file of SQLite, and writes our process id into it.
-fn lock(store: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock(store: &Path) -> Result<File, StoreError> {
     let path = beside(store, ".server");
     let failed = |cause| StoreError::Prepare { path: path.clone(), cause };
     let opened = File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);

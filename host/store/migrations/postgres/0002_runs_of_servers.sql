@@ -20,6 +20,7 @@ CREATE INDEX runs_recent ON runs (created_at, id);
 CREATE INDEX runs_by_status ON runs (status, created_at, id);
 CREATE INDEX runs_of_project ON runs (project_id, status, created_at, id) WHERE project_id IS NOT NULL;
 CREATE INDEX runs_of_pipeline ON runs (pipeline_id, created_at, id) WHERE pipeline_id IS NOT NULL;
+CREATE INDEX runs_of_name ON runs (pipeline, created_at, id);
 CREATE INDEX runs_of_branch ON runs (git_branch, created_at, id) WHERE git_branch IS NOT NULL;
 
 ALTER TABLE outbox ALTER COLUMN run DROP NOT NULL, ADD COLUMN project TEXT COLLATE "C";

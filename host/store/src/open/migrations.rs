@@ -33,9 +33,14 @@ pub(crate) fn migrator(migrations: &'static [(i64, &str, &str)]) -> Migrator {
     Migrator::with_migrations(migrations.iter().map(migration).collect())
 }
 
+/// The number of the newest one.
+pub(crate) fn newest() -> i64 {
+    SQLITE.iter().map(|(version, ..)| *version).max().unwrap_or(0)
+}
+
 /// What it means that the tables could not be brought up to date.
 pub(super) fn failed(location: &Location, error: MigrateError) -> StoreError {
-    let known = SQLITE.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    let known = newest();
     let location = location.clone();
     match error {
         MigrateError::VersionMissing(found) => StoreError::NewerSchema { location, found, known },

@@ -6,9 +6,11 @@ mod postgres;
 mod sqlite;
 
 pub use location::{Location, LocationError};
+pub(crate) use migrations::newest as newest_migration;
 #[cfg(test)]
 pub(crate) use migrations::{SQLITE as SQLITE_MIGRATIONS, migrator};
 pub(crate) use postgres::leader_session;
+pub(crate) use sqlite::failed as sqlite_failed;
 
 use std::{sync::Arc, time::Duration};
 

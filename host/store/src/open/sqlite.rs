@@ -97,7 +97,8 @@ async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn failed(path: &Path, cause: sqlx::Error) -> StoreError {
+/// What it means that a file cannot be opened.
+pub(crate) fn failed(path: &Path, cause: sqlx::Error) -> StoreError {
     const CORRUPT: &str = "11";
     const NOT_A_DATABASE: &str = "26";
     let code = cause.as_database_error().and_then(|error| error.code());

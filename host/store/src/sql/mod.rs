@@ -14,7 +14,7 @@ mod value;
 
 pub(crate) use connection::{Connection, Kind};
 pub(crate) use leader::LeaderSession;
-pub(crate) use query::query;
+pub(crate) use query::{Query, query};
 pub(crate) use row::{Column, Row};
 pub(crate) use rows::write_rows;
 pub(crate) use value::{Value, Values};

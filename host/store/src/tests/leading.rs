@@ -154,6 +154,13 @@ async fn a_leader_that_has_nothing_to_write_finds_out_when_it_looks() {
         writer.check().await.unwrap();
         end_sessions(&store, "oxide leader").await;
         assert!(writer.check().await.unwrap_err().is_leadership_lost());
+        // PostgreSQL ends the session a moment after it has said so.
+        for _ in 0..100 {
+            if store.leader().await.unwrap().is_none() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         assert_eq!(store.leader().await.unwrap(), None);
         let again = lead(&store, &server_named("one")).await;
         insert(&again, FIRST).await.unwrap();

@@ -5,6 +5,7 @@ mod approvals;
 pub(crate) mod databases;
 mod events;
 mod files;
+mod keeping;
 mod leading;
 mod migrating;
 mod people;
@@ -32,7 +33,7 @@ const SECOND: u128 = 0x1111_bbbb << 96;
 const THIRD: u128 = 0x2222_cccc << 96;
 const FOURTH: u128 = 0x3333_dddd << 96;
 
-fn run(id: u128, pipeline: &str) -> NewRun {
+pub(crate) fn run(id: u128, pipeline: &str) -> NewRun {
     let plan = Plan {
         pipeline: pipeline.into(),
         file: "oxide.yaml".into(),

@@ -1,15 +1,19 @@
 //! Logs: packed chunks of lines, as agents send them.
 
+mod chunk;
+
+pub use chunk::{LogOf, LogPlace, LogSize, StoredChunk};
+
 use oxide_core::{
     id::{AttemptId, StepIndex},
-    protocol::{LogChunk, LogMark, LogStream},
+    protocol::{LogChunk, LogStream},
     time::Timestamp,
 };
 
 use crate::{
     Store, StoreError,
-    row::{get, json, number, to_json},
-    sql::{Connection, Row, query},
+    row::{number, to_json},
+    sql::{Connection, query},
 };
 
 /// A line of a log.
@@ -75,7 +79,7 @@ impl Store {
             && page.lines.len() < limit
         {
             match chunk_with(&mut connection, attempt, step, next).await? {
-                Some(row) => page.next = Some(take_lines(&row, next, limit, &mut page.lines)?),
+                Some(chunk) => page.next = Some(chunk::take_lines(&chunk, next, limit, &mut page.lines)?),
                 None => page.next = None,
             }
         }
@@ -113,12 +117,12 @@ async fn chunk_with(
     attempt: AttemptId,
     step: StepIndex,
     line: u64,
-) -> Result<Option<Row>, StoreError> {
+) -> Result<Option<LogChunk>, StoreError> {
     // The chunk that begins at or before the line, else the first one after it. Both are found by the primary key.
     for sql in [
-        "SELECT first_line, line_count, raw_bytes, marks, body FROM log_chunks \
+        "SELECT step, first_line, line_count, raw_bytes, marks, body FROM log_chunks \
          WHERE run = $1 AND job = $2 AND attempt = $3 AND step = $4 AND first_line <= $5 ORDER BY first_line DESC LIMIT 1",
-        "SELECT first_line, line_count, raw_bytes, marks, body FROM log_chunks \
+        "SELECT step, first_line, line_count, raw_bytes, marks, body FROM log_chunks \
          WHERE run = $1 AND job = $2 AND attempt = $3 AND step = $4 AND first_line > $5 ORDER BY first_line LIMIT 1",
     ] {
         let row = query("read a log", sql)
@@ -130,35 +134,11 @@ async fn chunk_with(
             .fetch_optional(connection)
             .await?;
         if let Some(row) = row {
-            let (first, lines): (u64, u64) = (number(&row, "first_line")?, number(&row, "line_count")?);
-            if first + lines > line {
-                return Ok(Some(row));
+            let chunk = chunk::read(&row)?;
+            if chunk.first_line + u64::from(chunk.line_count) > line {
+                return Ok(Some(chunk));
             }
         }
     }
     Ok(None)
-}
-
-/// Adds the lines of a chunk from line `from` on; returns the number of the line after the last one added.
-fn take_lines(row: &Row, from: u64, limit: usize, lines: &mut Vec<LogLine>) -> Result<u64, StoreError> {
-    let first: u64 = number(row, "first_line")?;
-    let line_count: u64 = number(row, "line_count")?;
-    let marks: Vec<LogMark> = json(row, "marks")?;
-    let raw = zstd::bulk::decompress(get(row, "body")?, number(row, "raw_bytes")?)
-        .map_err(StoreError::value("packed part of a log"))?;
-    let mut texts = raw.split(|byte| *byte == b'\n');
-    let mut mark = 0;
-    let mut position = 0;
-    while position < line_count && lines.len() < limit {
-        let text = texts.next().unwrap_or_default();
-        while marks.get(mark + 1).is_some_and(|next| u64::from(next.line) <= position) {
-            mark += 1;
-        }
-        if first + position >= from {
-            let (at, stream) = marks.get(mark).map_or((Timestamp(0), LogStream::Host), |mark| (mark.at, mark.stream));
-            lines.push(LogLine { number: first + position, at, stream, text: text.to_vec() });
-        }
-        position += 1;
-    }
-    Ok(first + position)
 }
