@@ -5,6 +5,7 @@
 
 mod by_hand;
 mod container;
+mod firecracker;
 mod host;
 mod nix;
 mod output;
@@ -70,7 +71,12 @@ pub(crate) async fn prepare(
             let (agent, attempt) = containers.owner();
             Ok(Arc::new(nix::NixEnvironment::new(flake, agent, attempt, directory)?))
         }
-        EnvironmentSpec::Firecracker { .. } => Err(failure("this agent cannot run jobs in `firecracker`")),
+        EnvironmentSpec::Firecracker { kernel, rootfs, boot_args, vcpus, memory_bytes } => {
+            let (kernel, rootfs, boot_args) = (kernel.clone(), rootfs.clone(), boot_args.clone());
+            let wish = firecracker::Wish { kernel, rootfs, boot_args, vcpus: *vcpus, memory_bytes: *memory_bytes };
+            let (agent, attempt) = containers.owner();
+            Ok(Arc::new(firecracker::FirecrackerEnvironment::new(wish, agent, attempt, directory).await?))
+        }
     }
 }
 
