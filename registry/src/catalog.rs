@@ -1,8 +1,10 @@
 //! Finds plugins: by reference when a run is planned, by pin when a step runs.
 //!
 //! A file is read and hashed at both times, so that a step runs what was planned or fails; built-in plugins are trusted
-//! as part of the program. A plugin of a registry is found by way of `oxide.lock` in the store of this machine: nobody here
-//! talks to a registry.
+//! as part of the program. A plugin of a registry is found by way of `oxide.lock` in the store of this machine; only
+//! [`Catalog::supply`] talks to a registry.
+
+mod supply;
 
 use std::{
     borrow::Cow,
@@ -17,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     built_in::{BUILT_IN, BuiltIn},
     lock::{self, Lock, LockRefusal, LockedPlugin, file::LockFileError},
-    oci::{Digest as OciDigest, OciReference},
+    oci::{Client, Digest as OciDigest, OciReference},
     reference::{Reference, ReferenceError},
     store::{PluginStore, StoreError},
 };
@@ -30,6 +32,7 @@ pub const PLUGIN_BYTES_MAX: u64 = 64 << 20;
 pub struct Catalog {
     project: Project,
     store: Option<PluginStore>,
+    registries: Option<Client>,
     strict: bool,
 }
 
@@ -173,12 +176,12 @@ pub enum FetchError {
 impl Catalog {
     /// The catalog of the project in this folder, to which paths behind `uses:` are relative.
     pub fn new(project: impl Into<PathBuf>) -> Catalog {
-        Catalog { project: Project::Folder(project.into()), store: None, strict: false }
+        Catalog { project: Project::Folder(project.into()), store: None, registries: None, strict: false }
     }
 
     /// The catalog of a pipeline that is kept with its lock and without a folder: paths behind `uses:` lead nowhere.
     pub fn of_lock(lock: Lock) -> Catalog {
-        Catalog { project: Project::Stored(Box::new(lock)), store: None, strict: false }
+        Catalog { project: Project::Stored(Box::new(lock)), store: None, registries: None, strict: false }
     }
 
     /// The same with the store that plugins of registries are taken from.

@@ -8,7 +8,7 @@ use std::{
 
 use oxide_core::{
     id::AgentId,
-    protocol::{Heartbeat, Lease, LinkError, OrchestratorLink, Register},
+    protocol::{AgentCapability, Heartbeat, Lease, LinkError, OrchestratorLink, Register},
     secret::Secrets,
 };
 use oxide_registry::Catalog;
@@ -47,6 +47,8 @@ pub struct AgentConfig {
     pub labels: Vec<String>,
     /// How many jobs it runs at the same time.
     pub slots: u32,
+    /// What it says that its machine can do; none means that it finds out.
+    pub capabilities: Option<Vec<AgentCapability>>,
     /// Where it keeps its lock file, the directories of its jobs, and its spool.
     pub data_dir: PathBuf,
     /// The socket of Docker, such as `unix:///var/run/docker.sock`; none means `DOCKER_HOST`, else the usual place.
@@ -183,6 +185,7 @@ impl Agent {
             tracing::info!("taking no more jobs; waiting for {} to end", jobs.len());
         }
         let refusal = self.end_jobs(jobs, wish, ending, ended).await;
+        heartbeats.shutdown().await;
         // Once more: a job that broke off has not done it.
         orphans::attempt_ends(orphans::attempt_begins().await).await;
         let work = crate::workspace::work_directory(&self.config.data_dir, self.config.id);
@@ -235,7 +238,10 @@ impl Agent {
             name: self.config.name.clone(),
             labels: self.config.labels.clone(),
             slots: self.config.slots,
-            capabilities: capabilities::detect(self.config.docker_host.as_deref()).await,
+            capabilities: match &self.config.capabilities {
+                Some(said) => said.clone(),
+                None => capabilities::detect(self.config.docker_host.as_deref()).await,
+            },
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -374,3 +380,6 @@ async fn refused(ending: &mut watch::Receiver<Option<Ending>>) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

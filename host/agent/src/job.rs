@@ -520,4 +520,4 @@ impl Attempt {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,23 +5,27 @@ use std::{
     sync::Arc,
 };
 
-use oxide_agent::{Agent, AgentConfig, DeadAgent, Session, Wish};
+use oxide_agent::{DeadAgent, Session, Wish};
 use oxide_blobs::Blobs;
 use oxide_bus::Bus;
 use oxide_core::{
     id::{AgentId, RunId},
     plan::Plan,
+    protocol::AgentCapability,
     secret::Secrets,
     time::Timestamp,
 };
 use oxide_orchestrator::{Control, NewRun, Orchestrator, OrchestratorHandle};
 use oxide_registry::Catalog;
-use oxide_runtime::{Runtime, RuntimeConfig, RuntimeError};
 use oxide_store::{Location, RunOrigin, Store};
-use tokio::{sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
-use crate::{compiling, failure::Failure, project::Project, registries};
+use crate::{
+    agent_parts::{self, AgentProfile, RunningAgent, in_the_way},
+    failure::Failure,
+    project::Project,
+    registries,
+};
 
 /// Everything that runs a pipeline on this machine.
 pub struct LocalEngine {
@@ -32,8 +36,7 @@ pub struct LocalEngine {
     /// Owns every state change.
     pub orchestrator: Control,
     handle: OrchestratorHandle,
-    agent: JoinHandle<()>,
-    stop_agent: watch::Sender<Wish>,
+    agent: RunningAgent,
     /// Ends last: from its end on, nobody looks for what this process may have left.
     session: Arc<Session>,
 }
@@ -71,42 +74,22 @@ impl LocalEngine {
             .start(store.clone(), bus.clone())
             .await
             .map_err(|error| Failure::trouble("could not start the orchestrator").because(&error))?;
-        let config =
-            RuntimeConfig { cache_dir: data.join("compiled"), compiler: compiling::compiler()?, blobs: Some(blobs) };
-        let runtime = Runtime::new(config).map_err(|error| {
-            let failure = Failure::trouble("could not start the component runtime").because(&error);
-            match error {
-                RuntimeError::Cache(_) => failure.hint(in_the_way(data)),
-                RuntimeError::Engine(_) => failure,
-            }
-        })?;
-        // Without it everything works but the killing of what hides on purpose.
-        let _ = oxide_agent::adopt_orphans();
-        let config = AgentConfig {
+        let profile = AgentProfile {
             id,
             name: "local".to_owned(),
             labels: LABELS.map(str::to_owned).to_vec(),
-            slots: slots(),
-            data_dir: data.to_path_buf(),
+            slots: agent_parts::slots(),
+            // What is missing is told by the job that needs it; here no other agent could come.
+            capabilities: Some(AgentCapability::ALL.to_vec()),
             docker_host: None,
-            clock,
-            secrets,
             spool_bytes_max: None,
         };
-        let catalog = Arc::new(Catalog::new(project.directory.clone()).with_store(registries::store(data)));
-        let agent =
-            Agent::new(config, Arc::clone(&session), Arc::new(orchestrator.control()), Arc::new(runtime), catalog);
-        let (stop_agent, wishes) = watch::channel(Wish::Work);
-        let agent = tokio::spawn(async move {
-            match agent.run(wishes).await {
-                Ok(left_behind) => left_behind.iter().for_each(|left| {
-                    eprintln!("note: could not remove what a job left, the next `oxide` command tries again: {left}");
-                }),
-                Err(error) => Failure::trouble("the agent stopped").because(&error).print(),
-            }
-        });
+        let catalog = Catalog::new(project.directory.clone()).with_store(registries::store(data));
+        let link = Arc::new(orchestrator.control());
+        let agent = agent_parts::agent(profile, data, &session, link, blobs, catalog)?;
+        let agent = RunningAgent::start(agent);
         let (orchestrator, handle) = (orchestrator.control(), orchestrator);
-        Ok(LocalEngine { store, bus, orchestrator, handle, agent, stop_agent, session })
+        Ok(LocalEngine { store, bus, orchestrator, handle, agent, session })
     }
 
     /// Creates a run; answers with its number within its pipeline.
@@ -126,17 +109,10 @@ impl LocalEngine {
 
     /// Ends the parts in order: the agent first, then what it reports to.
     pub async fn stop(self) {
-        let _ = self.stop_agent.send(Wish::Drain);
-        let _ = self.agent.await;
+        self.agent.end(Wish::Drain).await;
         self.handle.shutdown().await;
         drop(self.session);
     }
-}
-
-/// What to do where the data directory holds something that is not ours.
-fn in_the_way(data: &Path) -> String {
-    let data = data.display();
-    format!("move away what is in the way in `{data}`, or name another data directory with `--data-dir DIR`")
 }
 
 async fn open(data: &Path) -> Result<Store, Failure> {
@@ -163,11 +139,6 @@ async fn recover(data: &Path, store: &Store) -> Result<(), Failure> {
 /// The present.
 pub fn now() -> Timestamp {
     oxide_agent::system_clock()()
-}
-
-/// How many jobs run at the same time: one for each processor, two at least.
-fn slots() -> u32 {
-    std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2)).max(2)
 }
 
 /// Runs a future to its end in a runtime of its own.

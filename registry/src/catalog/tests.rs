@@ -1,6 +1,12 @@
 //! The stories of finding plugins, with the real built-in ones and real files.
 
+use oxide_blobs::{Blobs, Limits, Location};
+
 use super::*;
+use crate::{
+    oci::{ClientSettings, MoveError, OciError},
+    server,
+};
 
 fn project() -> (tempfile::TempDir, Catalog) {
     let folder = tempfile::tempdir().unwrap();
@@ -179,4 +185,41 @@ fn a_stored_pipeline_has_built_in_plugins_and_those_of_its_lock_and_no_files() {
     assert_eq!(catalog.resolve(&locked.reference.to_string()).unwrap().bytes.as_ref(), b"component");
     let told = catalog.resolve("./plugins/lint").err().unwrap().to_string();
     assert!(told.starts_with("`./plugins/lint` is a path") && told.contains("`oxide plugin push`"), "{told}");
+}
+
+/// An agent on another machine has neither the lock nor the plugin: it has the pin.
+#[tokio::test]
+async fn a_pinned_plugin_is_fetched_from_its_registry_and_from_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(&Location::Directory(folder.path().join("blobs")), Limits::default()).unwrap();
+    let settings = server::Settings {
+        staging: folder.path().join("staging"),
+        blob_bytes_max: 1 << 20,
+        read_only: false,
+        immutable_tags: false,
+        users: None,
+        everybody: Some(server::Right::Write),
+        report: |_| {},
+    };
+    let router = server::Registry::open(&blobs, settings).unwrap().router();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let client = Client::new(ClientSettings::default()).unwrap();
+    let reference: OciReference = format!("{address}/acme/lint:1.4").parse().unwrap();
+    client.put_blob(&reference.repository, &b"component"[..]).await.unwrap();
+
+    let store = PluginStore::new(folder.path().join("store"));
+    let catalog = Catalog::of_lock(Lock::default()).with_store(store.clone());
+    let pin = |bytes: &[u8]| PluginPin { reference: reference.to_string(), digest: digest_of(bytes) };
+    assert!(matches!(catalog.supply(&pin(b"component")).await, Ok(())), "nobody said where registries are");
+    assert!(catalog.fetch(&pin(b"component")).is_err());
+    let catalog = catalog.with_registries(client);
+    catalog.supply(&pin(b"component")).await.unwrap();
+    assert_eq!(catalog.fetch(&pin(b"component")).unwrap().as_ref(), b"component");
+    let missing = catalog.supply(&pin(b"other")).await.unwrap_err();
+    assert!(matches!(missing, MoveError::Registry(OciError::NotFound { .. })), "{missing:?}");
+    let path = PluginPin { reference: "./lint".to_owned(), digest: digest_of(b"x") };
+    catalog.supply(&path).await.unwrap();
+    assert!(catalog.fetch(&path).unwrap_err().to_string().contains("`oxide plugin push`"));
 }

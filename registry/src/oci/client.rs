@@ -6,7 +6,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use reqwest::{Method, Response, Url, header::LINK};
+use reqwest::{
+    Method, Response, Url,
+    header::{CONTENT_LENGTH, LINK},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -58,6 +61,12 @@ const ACCEPT_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json, appli
 #[derive(Clone)]
 pub struct Client {
     connections: Arc<Connections>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
 }
 
 /// A manifest as it lies in the registry.
@@ -210,6 +219,20 @@ impl Client {
         let rest = format!("blobs/{digest}");
         let request = self.request(repository, Method::HEAD, &rest, format!("the blob {digest}"))?;
         exists(self.connections.send(repository, &request).await)
+    }
+
+    /// What is to be read of a blob of which only the digest is known.
+    ///
+    /// # Errors
+    /// See [`OciError`]; [`OciError::NotFound`] if the repository does not have it.
+    pub async fn find_blob(&self, repository: &Repository, digest: &Digest) -> Result<Descriptor, OciError> {
+        let request =
+            self.request(repository, Method::HEAD, &format!("blobs/{digest}"), format!("the blob {digest}"))?;
+        let response = self.connections.send(repository, &request).await?;
+        let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let size = length.ok_or_else(|| protocol(repository, "it does not say how large a blob is"))?;
+        let media_type = "application/octet-stream".to_owned();
+        Ok(Descriptor { media_type, digest: digest.clone(), size, artifact_type: None, annotations: BTreeMap::new() })
     }
 
     /// The bytes of a blob, which are those of its digest. Meant for small ones: [`Client::read_blob`] hands out large ones.

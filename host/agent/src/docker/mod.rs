@@ -146,3 +146,13 @@ pub(crate) async fn run_quietly(docker: &Docker, container: &str, command: &[&st
     let ended = docker.inspect_exec(&exec).await.ok()?;
     (ended.exit_code == Some(0)).then_some(printed)
 }
+
+/// How many containers an agent has.
+#[cfg(test)]
+pub(crate) async fn count_containers_of(host: &str, agent: AgentId) -> usize {
+    let docker = connect(Some(host)).await.unwrap();
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{AGENT_LABEL}={agent}")])]);
+    let options =
+        bollard::query_parameters::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+    docker.list_containers(Some(options)).await.unwrap().len()
+}

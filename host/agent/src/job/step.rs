@@ -159,6 +159,10 @@ impl StepCallContext {
 
     async fn load(&self) -> Result<Arc<Plugin>, Failure> {
         let pin = &self.planned().plugin;
+        self.tools.catalog.supply(pin).await.map_err(|error| {
+            let message = format!("could not fetch plugin `{}`: {}", pin.reference, in_one_line(&error));
+            Failure { hint: error.hint(), ..Failure::new(FailureCause::Load, message) }
+        })?;
         let fetch = || self.tools.catalog.fetch(pin).map_err(io::Error::other);
         let is_built_in = Catalog::is_built_in(pin);
         let plugin = PluginToLoad { name: &pin.reference, digest: &pin.digest, is_built_in };

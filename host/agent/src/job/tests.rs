@@ -28,12 +28,16 @@ fn secrets() -> Secrets {
     [("TOKEN".to_owned(), SecretValue::new("hunter22").unwrap())].into()
 }
 
+/// The variable that names a directory of compiled plugins for several processes.
+pub(crate) const COMPILED: &str = "OXIDE_TEST_AGENT_COMPILED";
+
 /// One engine for all tests, so that the plugin is compiled once.
-fn runtime() -> Arc<Runtime> {
+pub(crate) fn runtime() -> Arc<Runtime> {
     static RUNTIME: OnceLock<Arc<Runtime>> = OnceLock::new();
     let start = || {
         // Kept: the engine lives as long as the process.
-        let cache_dir = tempfile::tempdir().unwrap().keep();
+        let given = std::env::var_os(COMPILED).map(PathBuf::from);
+        let cache_dir = given.unwrap_or_else(|| tempfile::tempdir().unwrap().keep());
         Arc::new(Runtime::new(RuntimeConfig { cache_dir, compiler: Compiler::InProcess, blobs: None }).unwrap())
     };
     Arc::clone(RUNTIME.get_or_init(start))
@@ -44,7 +48,7 @@ fn run_plugin() -> &'static BuiltIn {
     plugins.iter().find(|plugin| plugin.name == "run").expect("`run` is built in")
 }
 
-fn run_step(script: &str) -> PlannedStep {
+pub(crate) fn run_step(script: &str) -> PlannedStep {
     PlannedStep {
         id: None,
         name: script.to_owned(),
@@ -61,7 +65,7 @@ fn run_step(script: &str) -> PlannedStep {
     }
 }
 
-fn always(step: PlannedStep) -> PlannedStep {
+pub(crate) fn always(step: PlannedStep) -> PlannedStep {
     when("always()", step)
 }
 
@@ -70,7 +74,7 @@ fn when(expression: &str, step: PlannedStep) -> PlannedStep {
     PlannedStep { condition: Some(condition), ..step }
 }
 
-fn lease(steps: Vec<PlannedStep>) -> Lease {
+pub(crate) fn lease(steps: Vec<PlannedStep>) -> Lease {
     let job = PlannedJob {
         stage: StageIndex(0),
         name: "test (rust=1.95)".to_owned(),
@@ -363,6 +367,7 @@ async fn an_agent_takes_jobs_until_it_is_told_to_stop() {
         labels: vec![],
         slots: 2,
         data_dir: shop.data.path().to_owned(),
+        capabilities: Some(vec![]),
         docker_host: None,
         clock: crate::system_clock(),
         secrets: Secrets::new(),
@@ -392,6 +397,7 @@ async fn what_a_job_had_made_that_broke_off_is_left_to_the_sweep() {
         labels: vec![],
         slots: 1,
         data_dir: shop.data.path().to_owned(),
+        capabilities: Some(vec![]),
         docker_host: None,
         clock: Arc::new(|| panic!("there is no time")),
         secrets: Secrets::new(),

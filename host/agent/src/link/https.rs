@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oxide_core::{
+    api::agent::LeaseRequest,
     id::AgentId,
     protocol::{
         Acknowledgement, Complete, Heartbeat, HeartbeatAnswer, Lease, LinkError, OrchestratorLink, Register, Report,
@@ -36,12 +37,6 @@ const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(25);
 pub struct HttpsLink {
     server: Server,
     credential: String,
-}
-
-/// The body of `lease`.
-#[derive(Serialize)]
-struct LeaseRequest {
-    agent: AgentId,
 }
 
 impl HttpsLink {

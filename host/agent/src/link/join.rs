@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use oxide_core::{id::AgentId, protocol::AgentCapability};
+use oxide_core::{
+    api::agent::{JoinAgent, JoinedAgent},
+    id::AgentId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::server::{CallError, Server};
@@ -82,36 +85,12 @@ pub enum JoinError {
     Other(#[source] CallError),
 }
 
-/// What the server is told.
-#[derive(Clone, Serialize)]
-pub struct Join<'a> {
-    /// The one-time token.
-    pub token: &'a str,
-    /// A name for people.
-    pub name: &'a str,
-    /// Labels that jobs ask for with `runs_on`.
-    pub labels: &'a [String],
-    /// What its machine can do.
-    pub capabilities: &'a [AgentCapability],
-    /// How many jobs it runs at the same time.
-    pub slots: u32,
-    /// The version of this program.
-    pub version: &'a str,
-}
-
-/// What the server answers.
-#[derive(Deserialize)]
-struct Joined {
-    id: AgentId,
-    credential: String,
-}
-
 /// Joins once. Who is told that the server is [`JoinError::Away`] may try again with the same token.
 ///
 /// # Errors
 /// See [`JoinError`].
-pub async fn join(server: &Server, join: &Join<'_>) -> Result<Identity, JoinError> {
-    let joined: Joined = server.call("join", None, join, PATIENCE).await.map_err(|error| match error {
+pub async fn join(server: &Server, join: &JoinAgent) -> Result<Identity, JoinError> {
+    let joined: JoinedAgent = server.call("join", None, join, PATIENCE).await.map_err(|error| match error {
         refused @ CallError::Refused { .. } => JoinError::Refused(refused),
         away if away.is_transient() => JoinError::Away(away),
         other => JoinError::Other(other),

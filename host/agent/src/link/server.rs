@@ -143,12 +143,13 @@ struct ErrorBody {
 
 impl Server {
     /// The server at an address such as `https://ci.example.com`, trusted by the certificates of this machine and those in
-    /// the file. The process must have a provider of cryptography by then (`rustls::crypto::CryptoProvider`).
+    /// the file.
     ///
     /// # Errors
     /// If the address or the file cannot be used.
     pub fn new(address: &str, ca_file: Option<&Path>) -> Result<Server, ServerError> {
         let base = parse(address).ok_or_else(|| ServerError::Address { text: address.to_owned() })?;
+        oxide_registry::use_ring_for_tls();
         let certificates = ca_file.map(read_certificates).transpose()?.unwrap_or_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("oxide-agent/", env!("CARGO_PKG_VERSION")))

@@ -72,7 +72,11 @@ impl HttpServer {
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let mut stream = BufReader::new(stream);
     while let Some((path, credential, body)) = read_request(&mut stream).await {
-        let (status, answer) = answer(&shared, &path, &credential, &body).await;
+        let (status, answer) = tokio::select! {
+            answer = answer(&shared, &path, &credential, &body) => answer,
+            // Whoever asked is gone: a job must not be given to it.
+            _ = stream.fill_buf() => return,
+        };
         let body = if answer.is_null() && status == 204 { Vec::new() } else { serde_json::to_vec(&answer).unwrap() };
         let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
         let stream = stream.get_mut();

@@ -11,7 +11,7 @@ use oxide_runtime::environment::OutputTo;
 use super::*;
 use crate::{
     Session,
-    docker::containers::Removals,
+    docker::{containers::Removals, count_containers_of},
     log::LogWriter,
     report::Reporter,
     testing::{IMAGE, MemoryLink, agent_id, attempt_id, docker_host, need_test_image, reporter, still_clock},
@@ -73,15 +73,8 @@ impl Job {
     }
 
     async fn containers(&self) -> usize {
-        containers_of(&self.host, self.agent).await
+        count_containers_of(&self.host, self.agent).await
     }
-}
-
-async fn containers_of(host: &str, agent: AgentId) -> usize {
-    let docker = connect(Some(host)).await.unwrap();
-    let filters = HashMap::from([("label".to_owned(), vec![format!("{AGENT_LABEL}={agent}")])]);
-    let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-    docker.list_containers(Some(options)).await.unwrap().len()
 }
 
 fn shell(script: &str) -> CommandSpec {
@@ -131,7 +124,7 @@ async fn commands_run_in_the_container_on_the_workspace_of_the_job() {
     assert_eq!(job.containers().await, 1);
     job.environment.end().await;
     assert_eq!(job.removals.wait(PATIENCE).await, [""; 0]);
-    assert_eq!(containers_of(&job.host, job.agent).await, 0);
+    assert_eq!(count_containers_of(&job.host, job.agent).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,5 +214,5 @@ async fn a_container_that_nobody_waits_for_any_more_is_removed() {
     }
     drop(containers);
     assert_eq!(removals.wait(PATIENCE).await, [""; 0]);
-    assert_eq!(containers_of(&host, agent).await, 0, "whoever has waited finds none");
+    assert_eq!(count_containers_of(&host, agent).await, 0, "whoever has waited finds none");
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::Ordering::SeqCst};
 
 use oxide_core::{
+    api::agent::JoinAgent,
     id::StepIndex,
     protocol::{LogChunk, LogMark, LogStream, SystemMetrics},
     time::Timestamp,
@@ -10,18 +11,18 @@ use oxide_core::{
 
 use super::*;
 use crate::{
-    link::join::{Join, JoinError, join},
-    testing::{HttpServer, MemoryLink, agent_id, attempt_id, need_cryptography},
+    link::join::{JoinError, join},
+    testing::{HttpServer, MemoryLink, agent_id, attempt_id},
 };
 
 const SOON: Duration = Duration::from_millis(300);
 
-fn token(token: &str) -> Join<'_> {
-    Join { token, name: "box", labels: &[], capabilities: &[], slots: 2, version: "1" }
+fn token(token: &str) -> JoinAgent {
+    let (token, name, version) = (token.to_owned(), "box".to_owned(), "1".to_owned());
+    JoinAgent { token, name, labels: vec![], capabilities: vec![], slots: 2, version }
 }
 
 async fn server() -> (Arc<MemoryLink>, HttpServer, Server) {
-    need_cryptography();
     let link = Arc::new(MemoryLink::default());
     let http = HttpServer::start(Arc::clone(&link), agent_id()).await;
     let server = Server::new(&http.url(), None).unwrap();
@@ -104,7 +105,6 @@ async fn what_may_be_said_again_is_told_from_what_may_not() {
 
 #[tokio::test]
 async fn a_server_that_is_silent_is_not_waited_for_for_ever() {
-    need_cryptography();
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let server = Server::new(&format!("http://{}", deaf.local_addr().unwrap()), None).unwrap();
     let silent = server.call::<()>("lease", None, &(), SOON).await.unwrap_err();
@@ -125,7 +125,6 @@ async fn a_server_may_live_below_a_path() {
 
 #[test]
 fn a_file_of_certificates_must_hold_some() {
-    need_cryptography();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     let told = |file: &std::path::Path| Server::new("https://ci.example.com", Some(file)).unwrap_err().to_string();
