@@ -172,11 +172,19 @@ async fn votes_of(
     ids: &[ApprovalId],
 ) -> Result<BTreeMap<ApprovalId, Vec<VoteRow>>, StoreError> {
     let mut votes = BTreeMap::<_, Vec<VoteRow>>::new();
-    for id in ids {
-        let text = "SELECT approval, user_id, user_name, decision, comment, at FROM approval_votes \
-                    WHERE approval = $1 ORDER BY at, user_id";
-        let rows = query("read the votes of an approval", text).bind(*id).fetch_all(connection).await?;
-        votes.insert(*id, rows.iter().map(read_vote).collect::<Result<_, _>>()?);
+    if ids.is_empty() {
+        return Ok(votes);
+    }
+    let placeholders: Vec<String> = (1..=ids.len()).map(|place| format!("${place}")).collect();
+    let text = format!(
+        "SELECT approval, user_id, user_name, decision, comment, at FROM approval_votes WHERE approval IN ({}) \
+         ORDER BY at, user_id",
+        placeholders.join(", ")
+    );
+    let statement = ids.iter().fold(query("read the votes of approvals", text), |statement, id| statement.bind(*id));
+    for row in &statement.fetch_all(connection).await? {
+        let vote = read_vote(row)?;
+        votes.entry(vote.approval).or_default().push(vote);
     }
     Ok(votes)
 }

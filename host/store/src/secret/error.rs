@@ -39,7 +39,7 @@ pub enum VaultError {
         why: &'static str,
     },
     /// The file is not there, and the store has secrets already.
-    #[error("the master key {path} is missing, and the store holds secrets that were encrypted with it")]
+    #[error("the master key {path} is missing, and the store has secrets that were encrypted with it")]
     MissingFile {
         /// The file.
         path: PathBuf,
@@ -115,7 +115,7 @@ impl VaultError {
                  (with the numbers after yours), restart them, and exchange the keys then"
             )),
             VaultError::Rotating => Some("wait until it is done".into()),
-            VaultError::StillUsed => Some("restart the servers that were not told the new key, and try again".into()),
+            VaultError::StillUsed => Some("try again when fewer secrets are being set".into()),
             VaultError::Read { path, .. } | VaultError::Write { path, .. } => {
                 Some(format!("check that {} belongs to the user that runs this program", path.display()))
             }

@@ -51,7 +51,7 @@ impl Drop for MasterKey {
 
 /// The keys by number.
 #[derive(Clone, Default)]
-pub struct MasterKeys(BTreeMap<u64, Arc<MasterKey>>);
+pub(super) struct MasterKeys(BTreeMap<u64, Arc<MasterKey>>);
 
 impl fmt::Debug for MasterKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,8 +64,9 @@ impl MasterKeys {
         self.0.get(&version).cloned()
     }
 
-    pub(super) fn newest(&self) -> Option<Arc<MasterKey>> {
-        self.0.values().next_back().cloned()
+    /// Keys that were read or made are never none.
+    pub(super) fn newest(&self) -> Arc<MasterKey> {
+        self.0.values().next_back().expect("there is a key").clone()
     }
 
     pub(super) fn insert(&mut self, key: MasterKey) {
@@ -119,11 +120,27 @@ impl MasterKeys {
     }
 }
 
+/// The text of a variable that holds master keys. It does not show itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyText(String);
+
+impl fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyText(***)")
+    }
+}
+
+impl From<String> for KeyText {
+    fn from(text: String) -> KeyText {
+        KeyText(text)
+    }
+}
+
 /// Where master keys come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// The variable [`MASTER_KEY_VARIABLE`].
-    Environment,
+    /// What stands in the variable [`MASTER_KEY_VARIABLE`].
+    Environment(KeyText),
     /// A file, which is made if the store has no secrets yet.
     File(PathBuf),
 }
@@ -132,7 +149,8 @@ impl KeySource {
     /// The variable if it is set, else this file, such as `<data>/secret.key`.
     pub fn environment_or(file: impl Into<PathBuf>) -> KeySource {
         match env::var_os(MASTER_KEY_VARIABLE) {
-            Some(text) if !text.is_empty() => KeySource::Environment,
+            // What is no text is no key, either: it is told when it is read.
+            Some(text) if !text.is_empty() => KeySource::Environment(text.to_string_lossy().into_owned().into()),
             _ => KeySource::File(file.into()),
         }
     }
@@ -140,30 +158,40 @@ impl KeySource {
     /// As people call it.
     pub(super) fn origin(&self) -> String {
         match self {
-            KeySource::Environment => MASTER_KEY_VARIABLE.to_owned(),
+            KeySource::Environment(_) => MASTER_KEY_VARIABLE.to_owned(),
             KeySource::File(path) => path.display().to_string(),
         }
     }
 
-    /// The keys; none if there is no such file.
-    pub(super) fn read(&self) -> Result<Option<MasterKeys>, VaultError> {
-        let text = match self {
-            KeySource::Environment => {
-                let text = env::var(MASTER_KEY_VARIABLE);
-                text.map_err(|_| VaultError::Malformed { origin: self.origin(), why: "it is not set, or no text" })?
-            }
-            KeySource::File(path) => match fs::read_to_string(path) {
-                Ok(text) => {
-                    tighten(path);
-                    text
-                }
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(cause) => return Err(VaultError::Read { path: path.clone(), cause }),
-            },
+    /// The keys.
+    pub(super) fn read(&self) -> Result<MasterKeys, VaultError> {
+        let path = match self {
+            KeySource::Environment(KeyText(text)) => return MasterKeys::from_text(text, &self.origin()),
+            KeySource::File(path) => path,
         };
-        let text = crypto::Clear(text.into_bytes());
+        let text = match fs::read_to_string(path) {
+            Ok(text) => crypto::Clear(text.into_bytes()),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                return Err(VaultError::MissingFile { path: path.clone() });
+            }
+            Err(cause) => return Err(VaultError::Read { path: path.clone(), cause }),
+        };
+        tighten(path);
         let text = std::str::from_utf8(&text.0).expect("it was a text before");
-        MasterKeys::from_text(text, &self.origin()).map(Some)
+        MasterKeys::from_text(text, &self.origin())
+    }
+
+    /// The keys; a file that is not there is made with a new one. Tells whether it was.
+    pub(super) fn read_or_create(&self) -> Result<(MasterKeys, bool), VaultError> {
+        match (self.read(), self) {
+            (Err(VaultError::MissingFile { .. }), KeySource::File(path)) => {
+                let mut keys = MasterKeys::default();
+                keys.insert(MasterKey::generate(1)?);
+                let is_new = create(path, &keys)?;
+                self.read().map(|keys| (keys, is_new))
+            }
+            (read, _) => read.map(|keys| (keys, false)),
+        }
     }
 }
 
@@ -246,13 +274,13 @@ mod tests {
     #[test]
     fn keys_are_read_as_they_are_written() {
         let (one, two) = ("11".repeat(32), "ab".repeat(32));
-        assert_eq!(keys(&one).unwrap().newest().unwrap().version(), 1);
+        assert_eq!(keys(&one).unwrap().newest().version(), 1);
         for text in [format!("2:{two},1:{one}"), format!("# old\n1:{one} # kept\r\n\n2:{two}\n")] {
             let read = keys(&text).unwrap();
-            assert_eq!(read.newest().unwrap().bytes(), &[0xab; 32]);
+            assert_eq!(read.newest().bytes(), &[0xab; 32]);
             assert_eq!(read.get(1).unwrap().bytes(), &[0x11; 32]);
             let again = keys(&read.to_text()).unwrap();
-            assert_eq!(again.newest().unwrap().version(), 2);
+            assert_eq!(again.newest().version(), 2);
             assert!(!format!("{read:?}").contains("abab"), "{read:?}");
         }
     }
@@ -278,14 +306,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data/secret.key");
         let source = KeySource::File(path.clone());
-        assert!(source.read().unwrap().is_none());
+        assert!(matches!(source.read(), Err(VaultError::MissingFile { .. })));
         let mut first = MasterKeys::default();
         first.insert(MasterKey::generate(1).unwrap());
         assert!(create(&path, &first).unwrap());
         let mut second = MasterKeys::default();
         second.insert(MasterKey::generate(1).unwrap());
         assert!(!create(&path, &second).unwrap());
-        let read = source.read().unwrap().unwrap();
+        let read = source.read().unwrap();
         assert_eq!(read.get(1).unwrap().bytes(), first.get(1).unwrap().bytes());
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();

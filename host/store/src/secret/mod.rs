@@ -1,7 +1,7 @@
 //! Secrets of a server, encrypted with AES-256-GCM. Values go in through a [`Vault`] and come out of it for jobs alone.
 //!
 //! Whoever has the database without the master key has names, and no values. A value is bound to its place: moved to another
-//! row it cannot be read. [`MasterKeys`] are numbered; [`Vault::rotate`] exchanges them while servers run.
+//! row it cannot be read. Master keys are numbered; [`Vault::rotate`] exchanges them while servers run.
 
 mod crypto;
 mod error;
@@ -10,7 +10,7 @@ mod rotate;
 mod vault;
 
 pub use error::VaultError;
-pub use master_keys::{KeySource, MASTER_KEY_VARIABLE, MasterKeys};
+pub use master_keys::{KeySource, KeyText, MASTER_KEY_VARIABLE};
 pub use rotate::Rotation;
 pub use vault::{NewSecret, Resolved, Vault};
 

@@ -3,6 +3,8 @@
 //! Each batch is a transaction of its own, so that a value is always readable with a key that is there, whatever dies when. A
 //! server that writes with the old key meanwhile keeps that key in the store (its row is referred to), and is waited for.
 
+use std::path::Path;
+
 use oxide_core::time::Timestamp;
 
 use super::{
@@ -33,8 +35,12 @@ pub struct Rotation {
 }
 
 impl Vault {
-    /// Makes a new key, encrypts every value with it, and drops the old keys from the store and from the key file. One that was
-    /// interrupted is ended by the next. Keys of the environment are not made here: values are encrypted with the newest.
+    /// Takes a new key, encrypts every value with it, and drops the old keys from the store and from the key file. One that was
+    /// interrupted is ended by the next.
+    ///
+    /// The new key is one that all servers were given beforehand, with the next number, in their key files or environments; if
+    /// there is none, and the keys are in a file, one is made. Servers with key files of their own cannot read what is encrypted
+    /// with such a one until they get a copy.
     ///
     /// # Errors
     /// Somebody else does it now, a value cannot be read, the file cannot be written, or the store fails. What was done until
@@ -42,16 +48,13 @@ impl Vault {
     pub async fn rotate(&self, now: Timestamp) -> Result<Rotation, VaultError> {
         let path = match &self.source {
             KeySource::File(path) => Some(path.clone()),
-            KeySource::Environment => None,
+            KeySource::Environment(_) => None,
         };
         let _lock = match &path {
             Some(path) => Some(master_keys::try_lock(path)?.ok_or(VaultError::Rotating)?),
             None => None,
         };
-        let version = match &path {
-            Some(path) => self.add_key(path, now).await?,
-            None => self.newest_of_environment().await?,
-        };
+        let version = self.take_new_key(path.as_deref(), now).await?;
         let mut reencrypted = 0;
         for _ in 0..ROUNDS {
             loop {
@@ -63,7 +66,7 @@ impl Vault {
             }
             if let Some(dropped) = self.drop_keys_before(version).await? {
                 if let Some(path) = &path {
-                    let mut keys = self.source.read()?.ok_or(VaultError::MissingFile { path: path.clone() })?;
+                    let mut keys = self.source.read()?;
                     keys.retain(|version| !dropped.contains(&version));
                     master_keys::replace(path, &keys)?;
                 }
@@ -73,33 +76,30 @@ impl Vault {
         Err(VaultError::StillUsed)
     }
 
-    /// Adds a key to the file and to the store. Returns its number.
-    async fn add_key(&self, path: &std::path::Path, now: Timestamp) -> Result<u64, VaultError> {
-        let mut keys = self.source.read()?.ok_or_else(|| VaultError::MissingFile { path: path.to_owned() })?;
-        let row = query("read the keys", "SELECT COALESCE(MAX(version), 0) AS version FROM keys");
-        let last: u64 = number(&row.fetch_one(&mut self.store.reader().await?).await?, "version")?;
-        let version = last.max(keys.newest().map_or(0, |newest| newest.version())) + 1;
-        keys.insert(MasterKey::generate(version)?);
-        // First the file: a key that the store knows and nobody has would be the end of all secrets.
-        master_keys::replace(path, &keys)?;
+    /// Makes a key that is newer than those of the store known to it. Returns its number.
+    async fn take_new_key(&self, path: Option<&Path>, now: Timestamp) -> Result<u64, VaultError> {
+        let mut keys = self.source.read()?;
+        let row = query("read the keys", "SELECT MAX(version) AS version, COUNT(*) AS keys FROM keys");
+        let row = row.fetch_one(&mut self.store.reader().await?).await?;
+        let last: u64 = number(&row, "version")?;
+        if keys.newest().version() <= last {
+            match path {
+                // First the file: a key that the store knows and nobody has would be the end of all secrets.
+                Some(path) => {
+                    keys.insert(MasterKey::generate(last + 1)?);
+                    master_keys::replace(path, &keys)?;
+                }
+                None if number::<u64>(&row, "keys")? > 1 => return Ok(last),
+                None => return Err(VaultError::KeysOfEnvironment),
+            }
+        }
         self.hold(&keys);
         let mut transaction = self.store.begin().await?;
-        let key = keys.get(version).expect("it was added above");
-        if !insert_key(&mut transaction, &key, now).await? {
+        if !insert_key(&mut transaction, &keys.newest(), now).await? {
             return Err(VaultError::Rotating);
         }
         transaction.commit().await?;
-        Ok(version)
-    }
-
-    /// The newest key, if it is not the only one: with a single one there is nothing to exchange.
-    async fn newest_of_environment(&self) -> Result<u64, VaultError> {
-        let row = query("read the keys", "SELECT MAX(version) AS version, COUNT(*) AS keys FROM keys");
-        let row = row.fetch_one(&mut self.store.reader().await?).await?;
-        match number::<u64>(&row, "keys")? {
-            0 | 1 => Err(VaultError::KeysOfEnvironment),
-            _ => Ok(number(&row, "version")?),
-        }
+        Ok(keys.newest().version())
     }
 
     /// Encrypts some values with this key that have an older one. Returns how many there were, and how many were still the same

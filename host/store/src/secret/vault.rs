@@ -14,9 +14,9 @@ use oxide_core::{
 use uuid::Uuid;
 
 use super::{
-    KeySource, MasterKeys, SecretOwner, VaultError,
+    KeySource, SecretOwner, VaultError,
     crypto::{self, Clear},
-    master_keys::{self, MasterKey},
+    master_keys::{MasterKey, MasterKeys},
 };
 use crate::{
     PageRequest, Store, StoreError, Transaction,
@@ -95,29 +95,20 @@ async fn known_keys(connection: &mut Connection) -> Result<BTreeMap<u64, Vec<u8>
 }
 
 impl Vault {
-    /// Opens the secrets of a store. If it has none yet, and there is no key file, the file is made with a new key.
+    /// Opens the secrets of a store. If it has no keys yet, and there is no key file, the file is made with a new one. Keys
+    /// that are newer than those of the store are for the next [`Vault::rotate`].
     ///
     /// # Errors
     /// A key that the secrets need is missing or is another one, what should be keys is something else, or the store fails.
     /// [`VaultError::hint`] says what to do.
     pub async fn open(store: &Store, source: KeySource, now: Timestamp) -> Result<Vault, VaultError> {
         let known = known_keys(&mut store.reader().await?).await?;
-        let mut is_new = false;
-        let keys = match (source.read()?, &source) {
-            (Some(keys), _) => keys,
-            (None, KeySource::File(path)) if !known.is_empty() => {
-                return Err(VaultError::MissingFile { path: path.clone() });
-            }
-            (None, KeySource::File(path)) => {
-                let mut keys = MasterKeys::default();
-                keys.insert(MasterKey::generate(1)?);
-                is_new = master_keys::create(path, &keys)?;
-                source.read()?.ok_or_else(|| VaultError::MissingFile { path: path.clone() })?
-            }
-            (None, KeySource::Environment) => unreachable!("a variable that is not set is an error of reading it"),
-        };
+        let (keys, is_new) = if known.is_empty() { source.read_or_create()? } else { (source.read()?, false) };
         let vault = Vault { store: store.clone(), source, keys: Arc::new(RwLock::new(keys.clone())) };
-        let opened = vault.make_known(&keys, &known, now).await;
+        let opened = match known.is_empty() {
+            true => vault.make_known(&keys, now).await,
+            false => vault.compare(&keys, &known).await,
+        };
         if let (Err(VaultError::WrongKey { .. }), true, KeySource::File(path)) = (&opened, is_new, &vault.source) {
             // Another server has made a key for this store at the same time, and ours is good for nothing.
             let _ = std::fs::remove_file(path);
@@ -126,20 +117,10 @@ impl Vault {
         opened.map(|()| vault)
     }
 
-    /// Compares the keys with those of the store, and makes the newest one known if it is newer.
-    async fn make_known(
-        &self,
-        keys: &MasterKeys,
-        known: &BTreeMap<u64, Vec<u8>>,
-        now: Timestamp,
-    ) -> Result<(), VaultError> {
-        self.compare(keys, known).await?;
-        let newest = keys.newest().expect("keys that were read are not empty");
-        if known.keys().next_back().is_some_and(|last| *last >= newest.version()) {
-            return Ok(());
-        }
+    /// Makes the newest key that of a store that has none yet.
+    async fn make_known(&self, keys: &MasterKeys, now: Timestamp) -> Result<(), VaultError> {
         let mut transaction = self.store.begin().await?;
-        insert_key(&mut transaction, &newest, now).await?;
+        insert_key(&mut transaction, &keys.newest(), now).await?;
         let known = known_keys(transaction.connection()).await?;
         transaction.commit().await?;
         self.compare(keys, &known).await
@@ -152,8 +133,8 @@ impl Vault {
                 Some(key) if crypto::is_checked(&key, check) => {}
                 Some(_) => return Err(VaultError::WrongKey { version: *version, origin: self.source.origin() }),
                 None => {
-                    let is_newest = known.keys().next_back() == Some(version)
-                        && keys.newest().is_none_or(|newest| newest.version() < *version);
+                    // New values are encrypted with the newest one.
+                    let is_newest = known.keys().next_back() == Some(version);
                     if is_newest || self.is_used(*version).await? {
                         return Err(VaultError::MissingKey { version: *version, origin: self.source.origin() });
                     }
@@ -183,7 +164,7 @@ impl Vault {
             return Ok(key);
         }
         let missing = || VaultError::MissingKey { version, origin: self.source.origin() };
-        let keys = self.source.read()?.ok_or_else(missing)?;
+        let keys = self.source.read()?;
         let key = keys.get(version).ok_or_else(missing)?;
         let known = known_keys(connection).await?;
         if !known.get(&version).is_some_and(|check| crypto::is_checked(&key, check)) {

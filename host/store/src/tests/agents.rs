@@ -104,9 +104,11 @@ on_each_database! {
 
     async fn of_many_that_join_with_one_token_one_joins(store: TestStore) {
         let token = add_token(&store, 1, 1000).await;
+        // Two servers on one store.
+        let servers = [Store::clone(&store), store.opened_again().await];
         let racers: Vec<_> = (1..=12)
             .map(|id| {
-                let (store, token) = (Store::clone(&store), token.clone());
+                let (store, token) = (servers[id as usize % 2].clone(), token.clone());
                 tokio::spawn(async move { join(&store, &token, id, 10).await })
             })
             .collect();

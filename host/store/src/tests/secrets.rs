@@ -270,6 +270,51 @@ on_each_database! {
         assert!(matches!(old, VaultError::MissingKey { version: 2, .. }), "{old:?}");
     }
 
+    async fn keys_of_the_environment_are_exchanged_once_all_servers_have_the_new_one(store: TestStore) {
+        let (one, two) = ("11".repeat(32), "22".repeat(32));
+        let open = |text: String| {
+            let store = Store::clone(&store);
+            async move { Vault::open(&store, KeySource::Environment(text.into()), NOW).await }
+        };
+        let old = open(one.clone()).await.unwrap();
+        put(&store, &old, SecretOwner::Organization, "ONE", "hunter2").await.unwrap();
+        let alone = old.rotate(NOW).await.unwrap_err();
+        assert!(matches!(alone, VaultError::KeysOfEnvironment) && alone.hint().unwrap().contains("2:NEW,1:OLD"));
+        let wrong = open(two.clone()).await.unwrap_err();
+        assert!(matches!(wrong, VaultError::WrongKey { version: 1, .. }) && !format!("{wrong:?}").contains("2222"));
+        // One server after the other gets both, and all of them work meanwhile.
+        let (first, second) = (open(format!("2:{two},1:{one}")).await.unwrap(), open(format!("2:{two},1:{one}")).await.unwrap());
+        put(&store, &first, SecretOwner::Organization, "TWO", "from the first").await.unwrap();
+        assert_eq!(read(&old, "TWO").await.as_deref(), Some("from the first"), "the new key is not used yet");
+        let done = first.rotate(NOW).await.unwrap();
+        assert_eq!((done.version, done.reencrypted, done.dropped), (2, 2, vec![1]));
+        assert_eq!(read(&second, "ONE").await.as_deref(), Some("hunter2"));
+        put(&store, &second, SecretOwner::Organization, "ONE", "changed").await.unwrap();
+        assert_eq!(read(&open(format!("2:{two}")).await.unwrap(), "ONE").await.as_deref(), Some("changed"));
+        let left_behind = old.resolve(None, None, ["ONE"]).await.unwrap_err();
+        assert!(matches!(left_behind, VaultError::MissingKey { version: 2, .. }), "{left_behind:?}");
+        assert!(matches!(second.rotate(NOW).await, Err(VaultError::KeysOfEnvironment)));
+    }
+
+    async fn a_key_that_all_files_were_given_is_the_next_one(store: TestStore) {
+        let (here, there) = (Keys::new(), Keys::new());
+        let vault = here.vault(&store).await;
+        put(&store, &vault, SecretOwner::Organization, "ONE", "hunter2").await.unwrap();
+        let text = format!("2:{}\n{}", "22".repeat(32), fs::read_to_string(&here.path).unwrap());
+        fs::write(&here.path, &text).unwrap();
+        fs::write(&there.path, &text).unwrap();
+        let elsewhere = there.vault(&store).await;
+        let done = vault.rotate(NOW).await.unwrap();
+        assert_eq!((done.version, here.count(), there.count()), (2, 1, 2));
+        assert_eq!(read(&elsewhere, "ONE").await.as_deref(), Some("hunter2"));
+        let made = vault.rotate(NOW).await.unwrap();
+        assert_eq!(made.version, 3);
+        let missing = elsewhere.resolve(None, None, ["ONE"]).await.unwrap_err();
+        assert!(missing.hint().unwrap().contains("add `3:` and the key"), "{missing:?}");
+        fs::copy(&here.path, &there.path).unwrap();
+        assert_eq!(read(&elsewhere, "ONE").await.as_deref(), Some("hunter2"), "without a restart");
+    }
+
     async fn an_exchange_that_was_interrupted_is_ended_by_the_next(store: TestStore) {
         let keys = Keys::new();
         let vault = keys.vault(&store).await;
