@@ -9,6 +9,7 @@ mod guests;
 mod languages;
 mod nats;
 mod packages;
+mod postgres;
 mod registry;
 mod registry_clients;
 mod s3;

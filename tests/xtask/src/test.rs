@@ -6,6 +6,7 @@ use crate::{
     languages::{self, Language},
     nats::Nats,
     packages,
+    postgres::Postgres,
     registry::{self, Registry},
     registry_clients,
     s3::S3,
@@ -49,6 +50,7 @@ pub fn run(words: &[&str]) -> Outcome {
     let clients = if missing.is_empty() && has_languages { Some(registry_clients::ensure()?) } else { None };
     let s3 = start_s3(all_or_nothing)?;
     let nats = start_nats(all_or_nothing)?;
+    let postgres = start_postgres(all_or_nothing)?;
     let mut tests = cargo(&["test", "--workspace", "--quiet"]);
     tests.args(words);
     match &engine {
@@ -77,6 +79,10 @@ pub fn run(words: &[&str]) -> Outcome {
     match &nats {
         Some(server) => tests.env("OXIDE_TEST_NATS", server.address()).env("OXIDE_TEST_NATS_SERVER", server.program()),
         None => tests.env_remove("OXIDE_TEST_NATS").env_remove("OXIDE_TEST_NATS_SERVER"),
+    };
+    match &postgres {
+        Some(server) => tests.env("OXIDE_TEST_POSTGRES", server.address()),
+        None => tests.env_remove("OXIDE_TEST_POSTGRES"),
     };
     succeed(&mut tests)?;
     say("testing the pure parts of the plugins");
@@ -142,6 +148,18 @@ fn start_nats(all_or_nothing: bool) -> Outcome<Option<Nats>> {
         Err(message) if all_or_nothing => Err(message),
         Err(message) => {
             say(&format!("SKIPPED: tests on a NATS server: {message}"));
+            Ok(None)
+        }
+    }
+}
+
+/// A server of our own; where none can be had, the store is tested in files only, but never in CI.
+fn start_postgres(all_or_nothing: bool) -> Outcome<Option<Postgres>> {
+    match Postgres::start() {
+        Ok(server) => Ok(Some(server)),
+        Err(message) if all_or_nothing => Err(message),
+        Err(message) => {
+            say(&format!("SKIPPED: tests on PostgreSQL: {message}"));
             Ok(None)
         }
     }
