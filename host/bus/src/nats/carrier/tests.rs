@@ -501,6 +501,56 @@ async fn a_user_with_a_password() {
     assert!(error.to_lowercase().contains("authorization") && !error.contains("wrong"), "{error}");
 }
 
+/// The rights that the README of this crate says.
+const RIGHTS: &str = r#"
+authorization {
+  users: [
+    { user: server, password: s, permissions: {
+        publish: ["run.>", "pipeline.>", "agent.>", "artifact.>", "plugin.>", "webhook.>", "oxide.agent.part.*", "_INBOX.>", "$JS.API.>"]
+        subscribe: ["oxide.agent.>", "_INBOX.>"] } }
+    { user: agent, password: a, permissions: {
+        publish: ["oxide.agent.>", "_INBOX.>"], subscribe: ["_INBOX.>"] } }
+  ]
+}
+"#;
+
+#[tokio::test]
+async fn the_rights_that_are_documented_suffice() {
+    let configured = |folder: &std::path::Path| {
+        let path = folder.join("nats.conf");
+        std::fs::write(&path, RIGHTS).unwrap();
+        vec!["--config".to_owned(), path.to_string_lossy().into_owned()]
+    };
+    let Some(nats) = Server::with(configured) else { return };
+    let connect = async |user: &str| {
+        let settings = NatsSettings { servers: format!("nats://{user}@{}", nats.address()), ..nats.settings() };
+        let connection = Nats::connect(settings).await.unwrap();
+        until("the connection stands", || connection.is_connected()).await;
+        connection
+    };
+    let server = connect("server:s").await;
+    let memory = Arc::new(Memory::default());
+    let link: Arc<Memory> = Arc::clone(&memory);
+    let (_shutdown, seen) = watch::channel(false);
+    let carrier = CarrierServer::new(server.clone(), link, check());
+    let task = tokio::spawn(async move { carrier.serve(seen).await.unwrap() });
+    let link = CarrierClient::new(connect("agent:a").await, SECRET);
+    while link.register(register()).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    link.report(report(1, 3 << 20)).await.unwrap();
+    memory.give(lease(&"long ".repeat(600_000)));
+    assert!(link.lease(agent()).await.unwrap().is_some());
+    let given_up = tokio::time::timeout(Duration::from_millis(100), link.lease(agent())).await;
+    assert!(given_up.is_err());
+    until("the poll is let go", || memory.polls() == 0).await;
+    let jetstream = async_nats::jetstream::new(server.client().clone());
+    crate::nats::stream::end_of_stream(&server, &jetstream).await.unwrap();
+    let event = server.subjects().event("run.1.started");
+    jetstream.publish(event, "{}".into()).await.unwrap().await.unwrap();
+    task.abort();
+}
+
 #[tokio::test]
 async fn tls_with_an_authority_of_ones_own_and_certificates_of_clients() {
     let made = |folder: &std::path::Path| {
