@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use oxide_core::{
+    approval,
     grant::{Grants, SecretGrant},
     plan::{EnvironmentSpec, Plan, PlannedJob, PlannedStep},
     plugin::Capability,
@@ -46,10 +47,21 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
 
 fn text(plan: &Plan, paint: Paint) -> String {
     let mut text = format!("{}  {}\n", paint.bold(&without_controls(&plan.pipeline)), paint.dim(&plan.file));
+    if let Some(concurrency) = &plan.concurrency {
+        let then = if concurrency.cancel_in_progress { "a newer run cancels older ones" } else { "a newer run waits" };
+        let most = quantity::how_many(concurrency.limit.into(), "run");
+        let group = without_controls(&concurrency.group);
+        text.push_str(&format!("{}\n", paint.dim(&format!("at most {most} of group {group}; {then}"))));
+    }
     for stage in &plan.stages {
         let after: Vec<&str> = stage.depends_on.iter().map(|on| plan.stage(on.stage).name.as_str()).collect();
         let after = if after.is_empty() { String::new() } else { format!("  after {}", after.join(", ")) };
         text.push_str(&format!("\n{}{}\n", paint.bold(&stage.name), paint.dim(&after)));
+        if let Some(asked) = &stage.approval {
+            let wanted = without_controls(&approval::wanted(&asked.approvers, asked.minimum));
+            let line = format!("waits for {wanted}, {} at most", quantity::duration_ms(asked.timeout_ms));
+            text.push_str(&format!("  {}\n", paint.dim(&line)));
+        }
         for index in &stage.jobs {
             job(&mut text, plan.job(*index), paint);
         }

@@ -56,6 +56,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArgument
     }
     let plan = Arc::new(planning::plan(&project, arguments.choices.clone(), data_dir)?);
     refuse_other_machines(&plan)?;
+    refuse_approvals(&plan)?;
     let secrets = secrets::find(&arguments.secrets, &plan, &project.directory)?;
     let data = project::data_directory(data_dir)?;
     let blobs = blobs::open(blobs, &data)?;
@@ -182,6 +183,18 @@ fn refuse_other_machines(plan: &Plan) -> Result<(), Failure> {
             local_engine::LABELS.join(", ")
         ))
         .hint("run another stage with `--only STAGE`, or change `runs_on`")),
+    }
+}
+
+/// People answer on a server only: here a stage that asks them would wait until it is too late.
+fn refuse_approvals(plan: &Plan) -> Result<(), Failure> {
+    match plan.stages.iter().find(|stage| stage.approval.is_some()) {
+        None => Ok(()),
+        Some(stage) => {
+            let message = format!("stage `{}` asks people before it begins, and here is nobody to ask", stage.name);
+            let hint = "run it on a server with `--remote`, or the stages before it with `--only STAGE`";
+            Err(Failure::unusable(message).hint(hint))
+        }
     }
 }
 
