@@ -192,13 +192,29 @@ impl From<StoreError> for ApiError {
 
 impl From<OrchestratorError> for ApiError {
     fn from(error: OrchestratorError) -> ApiError {
-        match error {
-            OrchestratorError::NoSuchRun(run) => ApiError::not_found("run", run),
-            error @ OrchestratorError::BadReport(_) => ApiError::invalid(error.to_string()),
-            error @ OrchestratorError::UnknownAgent => ApiError::conflict(error.to_string()),
-            OrchestratorError::Closed => ApiError::unavailable("no server leads at the moment"),
-            error => ApiError::internal("ask the orchestrator", error),
-        }
+        use OrchestratorError as E;
+        let kind = match &error {
+            E::NoSuchRun(_) | E::NoSuchApproval(_) | E::NoSuchAgent(_) => ErrorKind::NotFound,
+            E::RunExists(_)
+            | E::NotOurs(_)
+            | E::NotEnded(_)
+            | E::NothingFailed(_)
+            | E::ApprovalEnded { .. }
+            | E::VotedBefore { .. }
+            | E::UnknownAgent => ErrorKind::Conflict,
+            E::BadReport(_) => ErrorKind::Invalid,
+            E::Refused { .. } => ErrorKind::Forbidden,
+            E::Closed | E::NoLeader | E::Unreachable { .. } => ErrorKind::Unavailable,
+            E::Store(_) | E::Misunderstood { .. } => ErrorKind::Internal,
+        };
+        let message =
+            if kind == ErrorKind::Internal { "could not ask the orchestrator".into() } else { error.to_string() };
+        let answer = match kind {
+            ErrorKind::Unavailable => ApiError::unavailable(message),
+            kind => ApiError::new(kind, message),
+        };
+        let answer = error.hint().into_iter().fold(answer, ApiError::suggest);
+        answer.with_cause(error)
     }
 }
 

@@ -203,6 +203,74 @@ pub enum ProviderKind {
     },
 }
 
+/// Something that an operator said and that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// An address is none, or is not encrypted.
+    #[error("{what} `{url}` cannot be used; write `https://…`, or `http://` for a machine that is this one")]
+    Url {
+        /// Which address.
+        what: String,
+        /// As it was written.
+        url: String,
+    },
+    /// A provider has a name that cannot stand in a path, or two have the same one.
+    #[error(
+        "`{0}` cannot be the name of a way to sign in: each has its own, of small letters, digits and `-`; not `setup` or `refresh`"
+    )]
+    ProviderName(String),
+    /// A provider knows nothing of this server.
+    #[error("the way to sign in `{0}` needs a client id and a client secret")]
+    NoClient(String),
+}
+
+impl Settings {
+    /// Is everything as it can be?
+    ///
+    /// # Errors
+    /// It says what cannot be, and what to write.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let mut names = std::collections::BTreeSet::new();
+        for provider in &self.providers {
+            let name = &provider.name;
+            let is_plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            if name.is_empty() || !is_plain || ["setup", "refresh"].contains(&name.as_str()) || !names.insert(name) {
+                return Err(SettingsError::ProviderName(name.clone()));
+            }
+            if provider.client_id.is_empty() || provider.client_secret.0.is_empty() {
+                return Err(SettingsError::NoClient(name.clone()));
+            }
+            let urls = match &provider.kind {
+                ProviderKind::GitHub { web, api } => vec![web, api],
+                ProviderKind::Oidc { issuer } => vec![issuer],
+            };
+            for url in urls {
+                check_url(&format!("the address of `{name}`"), url)?;
+            }
+        }
+        let parsed = reqwest::Url::parse(&self.public_url).ok();
+        let is_web = parsed.is_some_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+        if is_web { Ok(()) } else { Err(wrong_url("the public address", &self.public_url)) }
+    }
+}
+
+fn wrong_url(what: &str, url: &str) -> SettingsError {
+    SettingsError::Url { what: what.to_owned(), url: url.to_owned() }
+}
+
+/// Secrets go there: it must be encrypted, or this machine.
+fn check_url(what: &str, text: &str) -> Result<(), SettingsError> {
+    let Ok(url) = reqwest::Url::parse(text) else { return Err(wrong_url(what, text)) };
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    match url.scheme() {
+        "https" if !host.is_empty() => Ok(()),
+        "http" if is_here => Ok(()),
+        _ => Err(wrong_url(what, text)),
+    }
+}
+
 /// Whom a grant is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderMatch {
@@ -236,6 +304,34 @@ mod tests {
         for wrong in ["", "10.0.0.0/33", "ten", "10.0.0.0/x", "::/129"] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn secrets_are_sent_to_nobody_without_encryption() {
+        let settings = |name: &str, issuer: &str| {
+            let mut settings = Settings::new("http://ci.internal:8080/", SessionKey([0; 32]));
+            settings.providers.push(Provider {
+                name: name.into(),
+                kind: ProviderKind::Oidc { issuer: issuer.into() },
+                client_id: "us".into(),
+                client_secret: ClientSecret("s".into()),
+                grants: Vec::new(),
+                admits_everybody: false,
+            });
+            settings
+        };
+        for good in ["https://id.example.com", "http://127.0.0.1:8080/realms/x", "http://[::1]:1", "http://localhost"] {
+            assert_eq!(settings("company", good).check(), Ok(()), "{good}");
+        }
+        for bad in ["http://id.example.com", "ftp://id", "id.example.com", "", "http://localhost.evil"] {
+            assert!(settings("company", bad).check().is_err(), "{bad}");
+        }
+        for bad in ["", "setup", "a b", "Company", "a/b"] {
+            assert!(settings(bad, "https://id.example.com").check().is_err(), "{bad}");
+        }
+        let mut twice = settings("company", "https://id.example.com");
+        twice.providers.push(twice.providers[0].clone());
+        assert!(twice.check().is_err());
     }
 
     #[test]

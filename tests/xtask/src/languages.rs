@@ -30,8 +30,8 @@ const FROM_PYPI: [(&str, &str, &str); 3] = [
     ("componentize-py==0.25.1", "python-tool", "bin/componentize-py"),
 ];
 
-/// Packages of npm, all in one folder.
-const FROM_NPM: [&str; 3] = ["componentize-qjs@0.4.5", "esbuild@0.28.2", "typescript@5.9.3"];
+/// Packages of npm, all in one folder; the last is the OpenID provider that the tests of signing in speak with.
+const FROM_NPM: [&str; 4] = ["componentize-qjs@0.4.5", "esbuild@0.28.2", "typescript@5.9.3", "oidc-provider@9.13.3"];
 
 /// The programs that building needs, each with the Debian package that has it.
 pub const PROGRAMS: [(&str, &str); 3] = [("node", "nodejs"), ("npm", "npm"), ("pip3", "python3-pip")];

@@ -111,7 +111,7 @@ async fn enter(gate: &Gate, request: &Parts, address: IpAddr) -> Result<Caller, 
 }
 
 /// Who shows this?
-async fn identify(state: &ServerState, headers: &HeaderMap, address: IpAddr) -> Result<(Who, Rights), ApiError> {
+pub async fn identify(state: &ServerState, headers: &HeaderMap, address: IpAddr) -> Result<(Who, Rights), ApiError> {
     let shown = credential::shown(headers)
         .and_then(|shown| shown.ok_or_else(|| ApiError::unauthorized("this needs a token, and the request has none")));
     let shown = match shown {

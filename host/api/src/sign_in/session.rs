@@ -64,6 +64,20 @@ pub async fn end(state: &ServerState, session: SessionId) -> Result<(), ApiError
     Ok(())
 }
 
+/// Forgets sessions that ended long ago, and sign-ins that nobody finished. A server does so every hour or so.
+///
+/// # Errors
+/// The store cannot be written.
+pub async fn prune(state: &ServerState) -> Result<(), ApiError> {
+    const KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+    let now = state.now();
+    let mut transaction = state.store.begin().await?;
+    transaction.prune_sessions(Timestamp(now.0.saturating_sub(KEPT_MS))).await?;
+    transaction.prune_sign_ins(now).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
 /// Ends everything that speaks for a user: sessions, and tokens too.
 ///
 /// # Errors
