@@ -181,7 +181,7 @@ impl Agent {
             () = becomes(&mut wish, Wish::Drain) => None,
             ended = turns_some(&mut ending) => Some(ended),
         };
-        if jobs.len() > 0 {
+        if !jobs.is_empty() {
             tracing::info!("taking no more jobs; waiting for {} to end", jobs.len());
         }
         let refusal = self.end_jobs(jobs, wish, ending, ended).await;

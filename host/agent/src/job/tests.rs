@@ -453,6 +453,21 @@ async fn a_secret_reaches_the_command_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_secrets_of_a_job_come_with_it_and_are_masked_in_it() {
+    let shop = Workshop::new();
+    let text = |text: &str| Node { content: Content::Scalar { text: text.to_owned(), plain: false }, ..Node::text("") };
+    let mut step = run_step("test \"$IT\" = correct\"-horse\"; echo \"$IT\"; echo hunter22");
+    step.env.push(("IT".to_owned(), text("${{ secrets.TOKEN }}")));
+    step.grants.spend("TOKEN");
+    let mut job = lease(vec![step]);
+    let of_job: Secrets = [("TOKEN".to_owned(), SecretValue::new("correct-horse").unwrap())].into();
+    job.secrets = of_job.into();
+    shop.run(job).await;
+    assert_eq!(shop.outcome().status, Status::Success);
+    assert_eq!(shop.text(0), ["***", "hunter22"], "what the agent has under the same name is not of this job");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn expressions_see_the_run_the_matrix_and_earlier_steps() {
     let shop = Workshop::new();
     let mut job = lease(vec![

@@ -55,7 +55,7 @@ async fn an_agent_joins_once_and_its_messages_arrive_as_they_were() {
     let sent = report(agent, 1);
     assert_eq!(carrier.report(sent.clone()).await.unwrap(), Acknowledgement::Stored);
     assert_eq!(carrier.report(sent.clone()).await.unwrap(), Acknowledgement::Duplicate);
-    assert_eq!(link.reports.lock().unwrap().as_slice(), [sent.clone()]);
+    assert_eq!(link.reports.lock().unwrap().as_slice(), std::slice::from_ref(&sent));
     let gap = carrier.report(Report { number: 3, ..sent }).await;
     assert!(matches!(gap, Err(LinkError::Rejected { reason }) if reason.contains("report 3 follows report 1")));
 
