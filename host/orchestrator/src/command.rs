@@ -53,6 +53,15 @@ pub(crate) enum Fired {
 }
 
 impl Command {
+    /// For how many others it counts in a turn. A run that is stored takes longer than anything else: those that were asked for
+    /// first are not to wait for all of a crowd.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Command::Call(Call::Submit(_), _) | Command::Fire(..) => 16,
+            _ => 1,
+        }
+    }
+
     /// About how many bytes it adds to a transaction.
     pub(crate) fn weight(&self) -> usize {
         match self {

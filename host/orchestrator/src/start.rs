@@ -17,9 +17,6 @@ use crate::{
 /// Commands that wait for the task; who sends more waits, too.
 const COMMANDS: usize = 1024;
 
-/// Events from before so many milliseconds are forgotten at the start: seven days.
-const EVENTS_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-
 /// An orchestrator that is to be started, and what it is given.
 #[derive(Clone)]
 pub struct Orchestrator {
@@ -76,7 +73,7 @@ impl Orchestrator {
         transaction.commit().await?;
         let tail = Tail::start(store.clone(), bus.clone()).await?;
         let owner = self.owner;
-        let (handle, task) = self.start_with(store.writer(), &tail).await?;
+        let (handle, task) = self.start_with(store.writer(), &tail, true).await?;
         tokio::spawn(async move {
             let Ok((ended, asked)) = task.await else { return };
             if ended == Ended::Abandoned {
@@ -105,11 +102,9 @@ impl Orchestrator {
         self,
         writer: Writer,
         tail: &Tail,
+        agents_end: bool,
     ) -> Result<(OrchestratorHandle, JoinHandle<(Ended, Vec<Answer<()>>)>), OrchestratorError> {
         let store = writer.store().clone();
-        let mut transaction = writer.begin().await?;
-        transaction.prune_events(Timestamp(self.clock.now().0.saturating_sub(EVENTS_KEPT_MS))).await?;
-        transaction.commit().await?;
         let (sender, commands) = mpsc::channel(COMMANDS);
         let hints = tail.hints();
         let handle = OrchestratorHandle::new(sender, store.clone(), self.clock.clone(), hints.downgrade());
@@ -120,6 +115,7 @@ impl Orchestrator {
             decide: self.decide,
             secrets: self.secrets,
             hints,
+            agents_end,
             commands: handle.downgrade(),
         };
         let mut actor = Actor::new(parts);

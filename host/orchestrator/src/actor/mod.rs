@@ -56,6 +56,8 @@ pub(crate) struct Parts {
     pub decide: DecideCondition,
     pub secrets: Arc<dyn SecretSource>,
     pub hints: Hints,
+    /// Agents end with it, as in `oxide run`. Those of a server wait for the next one.
+    pub agents_end: bool,
     /// The way to the actor itself, for its helpers.
     pub commands: mpsc::WeakSender<Command>,
 }
@@ -83,9 +85,11 @@ pub(crate) struct Actor {
     deadlines: BinaryHeap<Reverse<(Duration, RunId)>>,
     /// Who waits for the end of a run, and until when.
     waiting: HashMap<RunId, Vec<(Instant, Answer<Reply>)>>,
-    /// When, by the steady clock, the heartbeats of agents are written next, and why attempts wait is looked at next.
+    /// When, by the steady clock, the heartbeats of agents are written next, why attempts wait is
+    /// looked at next, and old events are forgotten next.
     next_beats: Duration,
     next_reasons: Duration,
+    next_pruning: Duration,
     last_turn: Instant,
     last_write: Instant,
     shutdown: Vec<Answer<()>>,
@@ -109,6 +113,7 @@ impl Actor {
             waiting: HashMap::new(),
             next_beats: Duration::ZERO,
             next_reasons: Duration::ZERO,
+            next_pruning: Duration::ZERO,
             last_turn: Instant::now(),
             last_write: Instant::now(),
             shutdown: Vec::new(),
@@ -143,7 +148,7 @@ impl Actor {
             // All who wait find nobody, and ask the next leader.
             return (Ended::LeadershipLost, std::mem::take(&mut self.shutdown));
         }
-        self.agents.dismiss(true);
+        self.agents.dismiss(self.parts.agents_end);
         for (_, answer) in self.waiting.drain().flat_map(|(_, answers)| answers) {
             let _ = answer.send(Err(OrchestratorError::Closed));
         }
@@ -167,7 +172,7 @@ impl Actor {
         let (mut count, mut bytes) = (0, 0);
         let mut next = first;
         while let Some(command) = next.take() {
-            count += 1;
+            count += command.count();
             bytes += command.weight();
             self.take(&mut turn, command).await;
             if count < COMMANDS_PER_TURN && bytes < BYTES_PER_TURN && turn.failed.is_none() {
@@ -176,6 +181,7 @@ impl Actor {
         }
         self.begin_restored(&mut turn);
         self.look_at_time(&mut turn);
+        self.forget_old_events(&mut turn).await;
         self.settle(&mut turn);
         self.offer_jobs(&mut turn);
         self.settle(&mut turn);

@@ -77,7 +77,7 @@ impl Actor {
     }
 
     /// The transaction of the turn, open.
-    async fn transaction<'a>(&self, turn: &'a mut Turn) -> Result<&'a mut Transaction, OrchestratorError> {
+    pub(super) async fn transaction<'a>(&self, turn: &'a mut Turn) -> Result<&'a mut Transaction, OrchestratorError> {
         if let Some(failed) = &turn.failed {
             return Err(failed.as_ref().into());
         }

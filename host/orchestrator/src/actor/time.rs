@@ -5,6 +5,7 @@ use std::{cmp::Reverse, time::Duration};
 use oxide_core::{
     event::{Event, EventKind},
     run::RunEvent,
+    time::Timestamp,
 };
 use tokio::time::Instant;
 
@@ -21,6 +22,9 @@ const BEATS: Duration = Duration::from_secs(5);
 const REASONS: Duration = Duration::from_secs(1);
 /// How many attempts are told in one turn that they wait for another reason.
 const REASONS_PER_TURN: usize = 250;
+/// How often old events are forgotten, and from before how many milliseconds: seven days.
+const PRUNING: Duration = Duration::from_secs(60 * 60);
+const EVENTS_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 impl Actor {
     /// Notices that the wall clock was set, and that this process stood still.
@@ -63,6 +67,20 @@ impl Actor {
             self.write_beats(turn);
         }
         self.give_up_waiting();
+    }
+
+    /// Forgets old events: at the start, and then every hour.
+    pub(super) async fn forget_old_events(&mut self, turn: &mut Turn) {
+        if turn.moment.steady < self.next_pruning || turn.failed.is_some() {
+            return;
+        }
+        self.next_pruning = turn.moment.steady + PRUNING;
+        let before = Timestamp(turn.now().0.saturating_sub(EVENTS_KEPT_MS));
+        if let Ok(transaction) = self.transaction(turn).await
+            && let Err(error) = transaction.prune_events(before).await
+        {
+            turn.failed = Some(error.into());
+        }
     }
 
     /// Writes and tells which agents were heard of.

@@ -108,11 +108,13 @@ pub struct Hands {
     steady: Arc<AtomicU64>,
 }
 
-impl Hands {
-    pub fn new() -> Hands {
+impl Default for Hands {
+    fn default() -> Hands {
         Hands { wall: Arc::new(AtomicI64::new(1_700_000_000_000)), steady: Arc::default() }
     }
+}
 
+impl Hands {
     pub fn clock(&self) -> Clock {
         let Hands { wall, steady } = self.clone();
         Clock::by_hand(
@@ -161,7 +163,7 @@ impl House {
         furnish: impl FnOnce(Orchestrator) -> Orchestrator,
     ) -> House {
         let store = Store::open(&Location::from(directory.join("oxide.db"))).await.unwrap();
-        House::of(store, owner, Hands::new(), furnish).await
+        House::of(store, owner, Hands::default(), furnish).await
     }
 
     pub async fn of(
@@ -183,6 +185,13 @@ impl House {
 
     pub async fn agent(&self, name: &str) -> Agent {
         Agent::join(&self.orchestrator, name, 1).await
+    }
+
+    pub async fn next_event(&mut self) -> EventKind {
+        match self.events.next().await {
+            Some(Received::Message(message)) => message.event.kind.clone(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// The subjects of the events of a run up to its end, without the run's id.
@@ -295,4 +304,15 @@ pub fn log(step: usize, first_line: u64, text: &str) -> LogChunk {
         marks: vec![LogMark { line: 0, at: Timestamp(5), stream: LogStream::Stdout }],
         body: Bytes::from(zstd::bulk::compress(text.as_bytes(), 1).unwrap()),
     }
+}
+
+/// Waits until something is as it is to be, for half a minute at most.
+pub async fn until(is_so: impl AsyncFn() -> bool) {
+    for _ in 0..600 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it did not come to that");
 }

@@ -1,9 +1,8 @@
-//! Stories of an orchestrator with a real store and agents that speak the five messages.
-
-mod support;
+//! Runs: told in order, stored once, cancelled, lost and recovered.
 
 use std::time::Duration;
 
+use crate::support::{House, completed, log, new_run, outcome, plan, started};
 use oxide_core::{
     id::{AgentId, JobIndex, StageIndex, StepIndex},
     outcome::Status,
@@ -11,7 +10,6 @@ use oxide_core::{
 };
 use oxide_orchestrator::OrchestratorError;
 use oxide_store::{Location, OwnerId, Store};
-use support::{House, completed, log, new_run, outcome, plan, started};
 use uuid::Uuid;
 
 #[tokio::test]

@@ -1,0 +1,16 @@
+//! Stories of an orchestrator with a real store and agents that speak the five messages.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod agents;
+mod approvals;
+mod chance;
+mod clocks;
+mod fencing;
+mod groups;
+mod leading;
+mod retries;
+mod runs;
+mod schedules;
+mod secrets;
