@@ -3,7 +3,11 @@
 //!
 //! Writes go through [`Transaction`]: a [`WriteBatch`] of whole rows and events is written in one go, so that a state change and
 //! what is told of it are stored together or not at all. An orchestrator has a [`Writer`], of which only the leader among several
-//! servers has one. One file per aggregate: runs, stages, jobs with their attempts, steps, logs, the outbox, owners and agents.
+//! servers has one. One file per aggregate: runs with all that lies below them, the outbox, projects, users and what they may do,
+//! agents, pipelines with their versions, approvals, and what was done.
+//!
+//! Nothing that lets somebody in is readable here: of tokens there are hashes ([`CredentialHash`]), and the values of secrets are
+//! encrypted with a key that is kept elsewhere ([`Vault`]).
 //!
 //! SQLite: one writer at a time; reads use connections of their own and never wait for a writer (WAL). Durability: `synchronous =
 //! NORMAL`. What was committed survives the death of any process at any moment; a power cut or a crash of the operating system

@@ -102,7 +102,7 @@ on_each_database! {
         batch.approval(ApprovalRow { status: ApprovalStatus::Expired, ended_at: Some(Timestamp(1000)), ..approval(2, SECOND) });
         let mut transaction = store.begin().await.unwrap();
         transaction.write(&batch).await.unwrap();
-        assert_eq!(transaction.votes(FIRST_ID).await.unwrap(), [yes.clone()]);
+        assert_eq!(transaction.votes(FIRST_ID).await.unwrap(), std::slice::from_ref(&yes));
         assert_eq!(transaction.open_approvals(None).await.unwrap(), [approval(1, FIRST)]);
         assert_eq!(transaction.open_approvals(Some(RunId(Uuid::from_u128(SECOND)))).await.unwrap(), []);
         transaction.commit().await.unwrap();
