@@ -47,9 +47,9 @@ impl EventsChanged {
     /// Waits until there may be new events since the last time: look for them with [`Store::events_after`]. Returns after a
     /// second at the latest. Nothing is missed if this is dropped while it waits.
     pub async fn wait(&mut self) {
-        match tokio::time::timeout(POLL, self.receiver.changed()).await {
-            Ok(Err(_)) => tokio::time::sleep(POLL).await,
-            Ok(Ok(())) | Err(_) => {}
+        // The store is gone: there will be nothing more, but whoever asks is not to spin.
+        if let Ok(Err(_)) = tokio::time::timeout(POLL, self.receiver.changed()).await {
+            tokio::time::sleep(POLL).await;
         }
     }
 }
