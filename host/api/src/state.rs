@@ -6,7 +6,7 @@ use oxide_core::time::Timestamp;
 use oxide_orchestrator::Clock;
 use oxide_store::Store;
 
-use crate::{rate_limit::RateLimits, settings::Settings, sign_in::provider};
+use crate::{engine::Engine, rate_limit::RateLimits, settings::Settings, sign_in::provider};
 
 /// What a server gives to its API.
 pub struct Parts {
@@ -16,6 +16,8 @@ pub struct Parts {
     pub clock: Clock,
     /// What the operator says.
     pub settings: Settings,
+    /// What the API puts to work.
+    pub engine: Engine,
 }
 
 /// What all handlers share: `State(state): State<ServerState>`.
@@ -30,6 +32,8 @@ pub struct Shared {
     pub clock: Clock,
     /// What the operator says.
     pub settings: Settings,
+    /// What the API puts to work.
+    pub engine: Engine,
     /// How often something may be asked for.
     pub limits: RateLimits,
     /// Asks providers of sign-ins.
@@ -57,8 +61,8 @@ impl ServerState {
     /// TLS cannot be set up.
     pub fn new(parts: Parts) -> Result<ServerState, reqwest::Error> {
         let limits = RateLimits::new(&parts.settings.rates);
-        let (store, clock, settings) = (parts.store, parts.clock, parts.settings);
-        Ok(ServerState(Arc::new(Shared { store, clock, settings, limits, http: provider::client()? })))
+        let Parts { store, clock, settings, engine } = parts;
+        Ok(ServerState(Arc::new(Shared { store, clock, settings, engine, limits, http: provider::client()? })))
     }
 
     /// The present.

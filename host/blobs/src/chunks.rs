@@ -1,7 +1,7 @@
 //! Puts packed files into the store, chunk by chunk, and gets them back.
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use oxide_core::{quantity::hexadecimal, time::Timestamp};
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -80,6 +80,16 @@ impl Blobs {
         // An archive that ends too early is what follows when a chunk could not be had.
         fetched?;
         unpacked
+    }
+
+    /// Files as they are stored, packed: a tar archive as zstd, in order.
+    pub fn packed(self: std::sync::Arc<Self>, contents: Contents) -> impl Stream<Item = Result<Bytes, BlobError>> + Send {
+        let chunks = futures_util::stream::iter(contents.chunks);
+        let fetch = move |chunk| {
+            let blobs = self.clone();
+            async move { blobs.fetch_chunk(chunk).await }
+        };
+        chunks.map(fetch).buffered(CHUNKS_AT_ONCE)
     }
 
     /// A chunk whose bytes are those that were stored.

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use oxide_core::{grant::Trust, pipeline::Pipeline, plan::JobContext};
+use oxide_core::{
+    grant::Trust,
+    pipeline::{Pipeline, Schedule},
+    plan::JobContext,
+};
 use oxide_registry::{Catalog, Lock};
 use serde_json::{Map, Value as Json};
 
@@ -28,6 +32,8 @@ pub struct Accepted {
     pub name: String,
     /// What its plugins stand for: from now on, whatever the tags do.
     pub lock: Lock,
+    /// When it runs by itself.
+    pub schedules: Vec<Schedule>,
     /// What a run without inputs and git facts would do.
     pub planned: Planned,
 }
@@ -48,8 +54,9 @@ impl StoredPipelines {
         // Inputs have no values yet, and a required one is no mistake of the pipeline.
         let trigger = Map::from_iter([("kind".to_owned(), Json::from("validate"))]);
         let context = JobContext { trigger, trust: Trust::Full, ..JobContext::default() };
+        let schedules = pipeline.triggers.schedule.clone();
         let planned = self.plan_parsed(pipeline, &lock, context, None).await?;
-        Ok(Accepted { name: planned.plan.pipeline.clone(), lock, planned })
+        Ok(Accepted { name: planned.plan.pipeline.clone(), lock, schedules, planned })
     }
 
     /// Plans a run of what is stored.

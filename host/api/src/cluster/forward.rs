@@ -34,8 +34,10 @@ impl HttpForward {
 impl Forward for HttpForward {
     async fn forward(&self, leader: &LeaderInfo, call: Call) -> Result<Reply, OrchestratorError> {
         let Some(url) = &leader.url else { return Err(OrchestratorError::NoLeader) };
-        let unreachable =
-            |cause: &dyn std::error::Error| OrchestratorError::Unreachable { leader: url.clone(), cause: Cause::of(cause) };
+        let unreachable = |cause: &dyn std::error::Error| OrchestratorError::Unreachable {
+            leader: url.clone(),
+            cause: Cause::of(cause),
+        };
         let body = serde_json::to_vec(&call).map_err(|error| unreachable(&error))?;
         let request = self.client.post(format!("{}/internal/v1/call", url.trim_end_matches('/')));
         let request = request

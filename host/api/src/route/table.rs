@@ -5,12 +5,26 @@ use crate::{openapi, resource};
 
 /// The table.
 pub fn all() -> Vec<Route> {
-    let topics: [fn() -> Vec<Route>; 8] = [
+    let topics: [fn() -> Vec<Route>; 22] = [
         resource::sign_in::routes,
         resource::user::routes,
         resource::token::routes,
         resource::project::routes,
         resource::membership::routes,
+        resource::pipeline::routes,
+        resource::run::routes,
+        resource::log::routes,
+        resource::artifact::routes,
+        resource::approval::routes,
+        resource::secret::routes,
+        resource::agent::routes,
+        resource::agent::token::routes,
+        resource::agent::link::routes,
+        resource::plugin::routes,
+        resource::webhook::routes,
+        resource::webhook::delivery::routes,
+        resource::event::routes,
+        resource::readiness::routes,
         resource::audit_log::routes,
         resource::server_info::routes,
         openapi::routes,

@@ -6,17 +6,19 @@ use oxide_core::{
         sign_in::{Setup, SetupDone},
         token::CreatedToken,
     },
-    id::{TokenId, UserId},
+    id::{ProjectId, TokenId, UserId},
     time::Timestamp,
 };
-use oxide_store::{Credential, CredentialHash, CredentialKind, Store, StoreError, TokenRow, UserRow};
+use oxide_store::{
+    Credential, CredentialHash, CredentialKind, ProjectRow, Store, StoreError, TokenRow, Transaction, UserRow,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     credential,
     error::{ApiError, ErrorKind},
-    resource::{token::shown_token, user::shown_user},
+    resource::{pipeline::DEFAULT_PROJECT, token::shown_token, user::shown_user},
     state::ServerState,
 };
 
@@ -106,11 +108,24 @@ pub async fn run(state: &ServerState, setup: Setup) -> Result<SetupDone, ApiErro
     }
     transaction.insert_user(&user).await?;
     transaction.insert_token(&token, &credential.hash()).await?;
+    make_default_project(&state.store, &mut transaction, now).await?;
     transaction.commit().await?;
     Ok(SetupDone {
         user: shown_user(user),
         token: CreatedToken { token: credential.expose().to_owned(), about: shown_token(token) },
     })
+}
+
+/// The project that requests mean which name none. It is made once: who removes or renames it does not find it again.
+async fn make_default_project(store: &Store, transaction: &mut Transaction, now: Timestamp) -> Result<(), StoreError> {
+    let id = ProjectId(Uuid::now_v7());
+    let is_known = store.project_by_name(DEFAULT_PROJECT).await?.is_some();
+    if is_known || !transaction.claim_setting("default_project", &id).await? {
+        return Ok(());
+    }
+    let description = Some("What names no other project.".to_owned());
+    let row = ProjectRow { id, name: DEFAULT_PROJECT.to_owned(), description, repository: None, created_at: now };
+    transaction.insert_project(&row).await
 }
 
 fn hash(code: &str) -> String {

@@ -9,7 +9,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// Which lines are wanted. Without a job all jobs of the run; without an attempt its last one; without a step all its steps.
+/// Which lines are wanted. Without a job those of all jobs of the run, without an attempt those of all its attempts, without a
+/// step those of all its steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogQuery {
     /// How many lines, 1 to 10,000; 1,000 if nothing is said.

@@ -16,13 +16,16 @@ use oxide_core::{
     },
     event::{Event, EventKind},
     id::PipelineId,
+    pipeline::Schedule,
+    schedule,
+    time::Timestamp,
 };
 use oxide_planner::remote::check_address;
 use oxide_store::{PipelineFilter, PipelineRow, PipelineWrite, ScheduleRow, Transaction, VersionRow, WriteBatch};
 use serde_json::json;
 use uuid::Uuid;
 
-pub use validate::{accept, refused};
+pub use validate::{accept, lock_of, refused};
 
 use crate::{
     caller::Caller,
@@ -30,7 +33,7 @@ use crate::{
     etag::IfMatch,
     extract::{Created, Json, NoContent, Path, Query},
     page,
-    resource::project,
+    resource::{project, scope},
     route::{Access, Route, Tag},
     state::ServerState,
 };
@@ -133,7 +136,8 @@ fn shown_version(row: VersionRow) -> PipelineVersion {
 /// # Errors
 /// 404 if there is none, or the caller may not know of it; 403 if the caller's role does not reach.
 pub async fn find(state: &ServerState, caller: &Caller, reference: &str) -> Result<PipelineRow, ApiError> {
-    let missing = || ApiError::not_found("pipeline", reference).suggest("`GET /api/v1/pipelines` lists those that you may see");
+    let missing =
+        || ApiError::not_found("pipeline", reference).suggest("`GET /api/v1/pipelines` lists those that you may see");
     let found = match reference.parse::<PipelineId>() {
         Ok(id) => state.store.pipeline(id).await?,
         // By name, in the project that is meant if none is named.
@@ -198,7 +202,7 @@ async fn list(
     caller: Caller,
     Query(query): Query<PipelineQuery>,
 ) -> Result<Json<Page<Pipeline>>, ApiError> {
-    let projects = project::wanted(&state, &caller, query.project.as_deref()).await?;
+    let projects = scope::wanted(&state, &caller, query.project.as_deref()).await?;
     let filter = PipelineFilter { projects, name: query.name };
     let found = state.store.pipelines(&filter, &page::request(query.limit, query.cursor)?).await?;
     Ok(Json(page::map(found, shown)))
@@ -241,9 +245,7 @@ async fn update(
         name: change.name.map(check_name).transpose()?,
         description: emptied(change.description),
         repository,
-        text: accepted
-            .as_ref()
-            .map(|accepted| oxide_store::PipelineText { source, lock: accepted.lock.to_text() }),
+        text: accepted.as_ref().map(|accepted| oxide_store::PipelineText { source, lock: accepted.lock.to_text() }),
         by: caller.user().ok(),
         expected: Some(version),
     };
@@ -317,7 +319,8 @@ async fn version(
 
 fn check_name(name: String) -> Result<String, ApiError> {
     let name = name.trim().to_owned();
-    let is_fine = !name.is_empty() && name.chars().count() <= NAME_LENGTH_MAX && !name.contains(|c: char| c.is_control());
+    let is_fine =
+        !name.is_empty() && name.chars().count() <= NAME_LENGTH_MAX && !name.contains(|c: char| c.is_control());
     match is_fine {
         true => Ok(name),
         false => Err(ApiError::invalid(format!(
@@ -329,10 +332,16 @@ fn check_name(name: String) -> Result<String, ApiError> {
 async fn put_schedules(
     transaction: &mut Transaction,
     pipeline: PipelineId,
-    schedules: &[validate::Schedule],
-    now: oxide_core::time::Timestamp,
+    schedules: &[Schedule],
+    now: Timestamp,
 ) -> Result<(), ApiError> {
-    let rows: Vec<ScheduleRow> = schedules.iter().zip(0..).map(|(one, position)| one.row(pipeline, position, now)).collect();
+    let row = |(Schedule { cron, timezone }, position): (&Schedule, u32)| {
+        let (cron, timezone) = (cron.clone(), timezone.clone().unwrap_or_else(|| "UTC".to_owned()));
+        // It was checked with the text; a day that never comes is no reason to refuse the pipeline.
+        let next_at = schedule::next(&cron, &timezone, now).ok()?;
+        Some(ScheduleRow { pipeline, position, cron, timezone, next_at })
+    };
+    let rows: Vec<ScheduleRow> = schedules.iter().zip(0..).filter_map(row).collect();
     Ok(transaction.set_schedules(pipeline, &rows).await?)
 }
 

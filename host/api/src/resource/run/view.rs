@@ -1,0 +1,135 @@
+//! How runs are shown. Pure: rows in, the types of the API out.
+
+use oxide_core::{
+    api::{
+        plugin::PluginRef,
+        run::{Attempt, Job, Run, RunDetails, RunGit, Stage, Step},
+    },
+    id::{ApprovalId, JobIndex, RunId, StageIndex, StepIndex},
+    outcome::Status,
+    plan::{Plan, PluginPin},
+};
+use oxide_store::{ApprovalFilter, AttemptRow, JobRow, PageRequest, RunRow, StageRow, StepRow};
+
+use crate::{error::ApiError, state::ServerState};
+
+/// A run as it stands in lists.
+pub(super) fn run(row: RunRow) -> Run {
+    let origin = row.origin;
+    Run {
+        id: row.id,
+        number: row.number,
+        project: origin.project,
+        pipeline: origin.pipeline,
+        pipeline_name: row.pipeline,
+        pipeline_version: origin.version,
+        status: row.status,
+        reason: row.reason,
+        trigger: origin.trigger.unwrap_or_default(),
+        git: RunGit { reference: origin.git_ref, branch: origin.git_branch, sha: origin.git_sha },
+        priority: origin.priority,
+        created_by: origin.created_by,
+        retry_of: origin.retry_of,
+        created_at: row.created_at,
+        started_at: row.started_at,
+        ended_at: row.ended_at,
+        duration_ms: row.started_at.zip(row.ended_at).map(|(start, end)| end.millis_since(start)),
+    }
+}
+
+/// A plugin by name and digest.
+pub(super) fn plugin(pin: &PluginPin) -> PluginRef {
+    PluginRef { reference: pin.reference.clone(), digest: pin.digest.clone() }
+}
+
+/// What stands below a run.
+pub(super) struct Parts {
+    pub stages: Vec<StageRow>,
+    pub jobs: Vec<JobRow>,
+    pub attempts: Vec<AttemptRow>,
+    pub steps: Vec<StepRow>,
+    pub approvals: Vec<(StageIndex, ApprovalId)>,
+}
+
+/// The approvals of a run, if its plan has any.
+pub(super) async fn approvals_of(
+    state: &ServerState,
+    run: RunId,
+    plan: &Plan,
+) -> Result<Vec<(StageIndex, ApprovalId)>, ApiError> {
+    if plan.stages.iter().all(|stage| stage.approval.is_none()) {
+        return Ok(Vec::new());
+    }
+    let filter = ApprovalFilter { run: Some(run), ..ApprovalFilter::default() };
+    let found = state.store.approvals(&filter, &PageRequest::first(200)).await?;
+    Ok(found.items.into_iter().map(|found| (found.approval.stage, found.approval.id)).collect())
+}
+
+/// A run with everything below it.
+pub(super) fn details(row: RunRow, plan: &Plan, parts: Parts) -> RunDetails {
+    let stages = parts.stages.iter().map(|stage| self::stage(plan, stage, &parts)).collect();
+    RunDetails { about: run(row), stages }
+}
+
+fn stage(plan: &Plan, row: &StageRow, parts: &Parts) -> Stage {
+    let planned = plan.stage(row.stage);
+    Stage {
+        name: row.name.clone(),
+        depends_on: planned.depends_on.iter().map(|on| plan.stage(on.stage).name.clone()).collect(),
+        status: row.state.status,
+        reason: row.state.reason.clone(),
+        approval: parts.approvals.iter().find(|(stage, _)| *stage == row.stage).map(|(_, id)| *id),
+        started_at: row.state.started_at,
+        ended_at: row.state.ended_at,
+        jobs: parts.jobs.iter().filter(|job| job.stage == row.stage).map(|row| job(plan, row, parts)).collect(),
+    }
+}
+
+fn job(plan: &Plan, row: &JobRow, parts: &Parts) -> Job {
+    let planned = plan.job(row.job);
+    let attempts = parts.attempts.iter().filter(|attempt| attempt.id.job == row.job);
+    Job {
+        job: row.job,
+        name: row.name.clone(),
+        matrix: planned.matrix.clone(),
+        runs_on: planned.runs_on.clone(),
+        status: row.state.status,
+        reason: row.state.reason.clone(),
+        ended_at: row.state.ended_at,
+        attempts: attempts.map(|row| attempt(plan, row, parts)).collect(),
+    }
+}
+
+fn attempt(plan: &Plan, row: &AttemptRow, parts: &Parts) -> Attempt {
+    let known = |step: StepIndex| parts.steps.iter().find(|found| found.attempt == row.id && found.step == step);
+    let count = u32::try_from(plan.job(row.id.job).steps.len()).unwrap_or(u32::MAX);
+    let steps =
+        (0..count).map(StepIndex).map(|index| step(plan, row.id.job, index, known(index), row.status)).collect();
+    Attempt {
+        attempt: row.id.number,
+        agent: row.agent,
+        status: row.status,
+        reason: row.reason.clone(),
+        queued_at: row.queued_at,
+        started_at: row.started_at,
+        ended_at: row.ended_at,
+        steps,
+    }
+}
+
+/// A step. One that has no row waits for its turn, or was never executed because its attempt ended before.
+fn step(plan: &Plan, job: JobIndex, index: StepIndex, row: Option<&StepRow>, attempt: Status) -> Step {
+    let planned = &plan.job(job).steps[index.index()];
+    let without_row = if attempt.is_final() { Status::Skipped } else { Status::Pending };
+    Step {
+        step: index,
+        id: planned.id.clone(),
+        name: row.map_or_else(|| planned.name.clone(), |row| row.name.clone()),
+        plugin: plugin(&planned.plugin),
+        status: row.map_or(without_row, |row| row.status),
+        reason: row.and_then(|row| row.reason.clone()),
+        started_at: row.map(|row| row.started_at),
+        ended_at: row.and_then(|row| row.ended_at),
+        record: row.and_then(|row| row.record.clone()),
+    }
+}
