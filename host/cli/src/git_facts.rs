@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Command};
 
+use oxide_planner::remote::without_credentials;
 use serde_json::{Map, Value as Json};
 
 /// Git found a repository and does not want to read it. Going on as if there were none would turn `git.branch == 'main'` into
@@ -62,14 +63,6 @@ pub fn project(directory: &Path) -> String {
     }
 }
 
-/// A URL without what stands before the `@`, which may be a password.
-fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}/{path}")
-}
-
 /// How many files differ from the commit that is checked out: a run does not see these changes.
 pub fn uncommitted_changes(directory: &Path) -> usize {
     git(directory, &["status", "--porcelain"]).map_or(0, |status| status.lines().count())
@@ -124,12 +117,5 @@ mod tests {
             })
         );
         assert_eq!(refusal("fatal: bad config line 1 in file .git/config\n").unwrap().command, None);
-    }
-
-    #[test]
-    fn clones_with_and_without_credentials_are_one_project() {
-        assert_eq!(without_credentials("https://me:secret@example.com/a@b.git"), "https://example.com/a@b.git");
-        assert_eq!(without_credentials("https://example.com/a.git"), "https://example.com/a.git");
-        assert_eq!(without_credentials("git@example.com:a.git"), "git@example.com:a.git");
     }
 }

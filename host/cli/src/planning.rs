@@ -1,6 +1,4 @@
-//! From a project to a plan: reads the pipeline, finds its plugins, checks everything.
-
-mod plugins;
+//! From a project and the command line to a plan; `oxide-planner` does the work.
 
 use std::path::Path;
 
@@ -8,16 +6,19 @@ use oxide_core::{
     diagnostic::Diagnostics,
     grant::Trust,
     pipeline::Pipeline,
-    plan::{self, JobContext, Plan},
+    plan::{JobContext, Plan},
 };
+use oxide_planner::{PlanError, Supply, registry_references};
+use oxide_registry::Catalog;
 use serde_json::{Map, Value as Json};
 
 use crate::{
     failure::Failure,
     git_facts::{self, Refused},
-    project::Project,
-    registries::RegistryArguments,
-    terminal::Terminal,
+    local_engine,
+    project::{self, Project},
+    registries::{self, RegistryArguments},
+    terminal::{Paint, Terminal},
 };
 
 /// What the user chose about the run on the command line.
@@ -65,18 +66,36 @@ pub fn plan(project: &Project, choices: Choices, data_dir: Option<&Path>) -> Res
         Failure::invalid_pipeline(diagnostics.render(&project.file, &project.source, colour))
     };
     let pipeline = Pipeline::parse(&project.source).map_err(refused)?;
-    let plugins = plugins::Plugins::find(&pipeline, &project.directory, &choices.plugins, data_dir)?;
+    let supply = supply(&pipeline, project, &choices.plugins, data_dir)?;
+    let catalog = Catalog::new(&project.directory).strictly_locked(choices.plugins.locked);
     let context = context(&project.directory, &choices)?;
-    let plan =
-        plan::build(&pipeline, &project.file, &context, &|reference| plugins.describe(reference)).map_err(refused)?;
-    match &choices.only {
-        None => Ok(plan),
-        Some(stage) => plan.only(stage).ok_or_else(|| {
-            let names: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
-            Failure::usage(format!("the pipeline has no stage `{stage}`"))
-                .hint(format!("its stages are: {}", names.join(", ")))
-        }),
+    let only = choices.only.as_deref();
+    local_engine::in_runtime(async {
+        let planned = oxide_planner::plan(pipeline, &project.file, catalog, supply, context, only).await;
+        planned.map(|planned| planned.plan).map_err(|error| match error {
+            PlanError::Invalid(diagnostics) => refused(diagnostics),
+            PlanError::NoStage { stage, stages } => Failure::usage(format!("the pipeline has no stage `{stage}`"))
+                .hint(format!("its stages are: {}", stages.join(", "))),
+            PlanError::Stopped(_) => Failure::of(&error),
+        })
+    })
+}
+
+/// What plugins of registries are taken from; none if the pipeline uses none, and then nothing of it is looked at.
+fn supply(
+    pipeline: &Pipeline,
+    project: &Project,
+    choices: &PluginChoices,
+    data_dir: Option<&Path>,
+) -> Result<Option<Supply>, Failure> {
+    if registry_references(pipeline).is_empty() {
+        return Ok(None);
     }
+    let data = project::data_directory(data_dir)?;
+    let policy = registries::policy(&project.directory)?;
+    Ok(Some(Supply::in_directory(&data, policy, choices.registries.registries(), |reference| {
+        eprintln!("{}", Paint { colour: Terminal::stderr().colour }.dim(&format!("fetching {reference}")));
+    })))
 }
 
 /// What expressions can see of a run on this machine.

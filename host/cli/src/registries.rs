@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use oxide_core::{cause::in_one_line, plugin::PluginDescription};
+use oxide_planner::{
+    Registries,
+    supply::{self, FetchError},
+};
 use oxide_registry::{
-    Lock, PLUGIN_BYTES_MAX, PluginStore,
+    Lock, PluginStore,
     lock::{self, file::LockFileError},
-    oci::{Client, ClientSettings, MoveError, OciError, OciReference, Publication, publication},
-    policy::{Policy, Signer, VerifyError, verify_by_policy},
+    oci::{Client, MoveError, OciError, OciReference, Publication, publication},
+    policy::{Policy, Signer, VerifyError},
     signature::KeptSignatures,
 };
 
@@ -27,14 +31,12 @@ pub struct RegistryArguments {
 impl RegistryArguments {
     /// A client with the accounts of the user.
     pub fn client(&self) -> Result<Client, Failure> {
-        self.new_client().map_err(|error| of_registry(&error))
+        self.registries().client().map_err(|error| of_registry(&error))
     }
 
-    /// The same for who has other words for the error.
-    pub fn new_client(&self) -> Result<Client, OciError> {
-        let mut settings = ClientSettings::default();
-        settings.insecure_hosts.extend(self.insecure.iter().cloned());
-        Client::new(settings)
+    /// The same for who makes clients.
+    pub fn registries(&self) -> Registries {
+        Registries { insecure_hosts: self.insecure.clone() }
     }
 }
 
@@ -48,12 +50,12 @@ pub struct Published {
 
 /// Where plugins of registries are kept on this machine.
 pub fn store(data: &Path) -> PluginStore {
-    PluginStore::new(data.join("plugins"))
+    supply::store(data)
 }
 
 /// The signatures that are kept on this machine.
 pub fn kept_signatures(data: &Path) -> KeptSignatures {
-    KeptSignatures::new(data.join("plugins").join("signatures"))
+    supply::kept_signatures(data)
 }
 
 /// Reads a reference of the command line.
@@ -121,23 +123,19 @@ pub async fn fetch(
     publication: &Publication,
     store: &PluginStore,
 ) -> Result<PluginDescription, Failure> {
-    let fetched = publication::fetch(client, reference, publication, store).await;
-    fetched.map_err(|error| of_move(&error))?;
-    let component = &publication.contents.component.digest;
-    let bytes = store.load(component, PLUGIN_BYTES_MAX).map_err(|error| Failure::of(&error))?;
-    let real = oxide_runtime::describe(&bytes).map_err(|error| {
-        let failure = Failure::unusable(format!("`{reference}` is not a plugin")).because(&error);
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    })?;
-    let differences = publication.promise.differences(&real);
-    if differences.is_empty() {
-        return Ok(real);
+    supply::fetch(client, reference, publication, store).await.map_err(|error| of_fetch(&error))
+}
+
+fn of_fetch(error: &FetchError) -> Failure {
+    match error {
+        FetchError::Move(moving) => of_move(moving),
+        FetchError::Store(cause) => Failure::of(cause),
+        FetchError::NotAPlugin { reference, cause } => with_hint(
+            Failure::unusable(format!("`{reference}` is not a plugin")).because(cause),
+            cause.hint().map(str::to_owned),
+        ),
+        FetchError::NotAsPromised { .. } => with_hint(Failure::unusable(error.to_string()), error.hint()),
     }
-    Err(Failure::unusable(format!("`{reference}` is not what it promises: {}", differences.join("; ")))
-        .hint("do not use it, and tell whoever published it"))
 }
 
 /// May the project use this manifest, and who has signed it? The registry is asked only if what is kept here does not do.
@@ -147,13 +145,7 @@ pub async fn verify(
     kept: &KeptSignatures,
     arguments: &RegistryArguments,
 ) -> Result<Vec<Signer>, VerifyError> {
-    let digest = reference.digest.as_ref().expect("a reference by digest");
-    let known = verify_by_policy(policy, &reference.repository, digest, kept, None).await;
-    let Err(refusal) = known else { return known };
-    match arguments.new_client() {
-        Ok(client) => verify_by_policy(policy, &reference.repository, digest, kept, Some(&client)).await,
-        Err(_) => Err(refusal),
-    }
+    supply::verify(policy, reference, kept, &arguments.registries()).await
 }
 
 /// The policy of a project.

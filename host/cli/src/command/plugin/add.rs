@@ -6,6 +6,7 @@ use std::{
 };
 
 use oxide_core::plugin::PluginDescription;
+use oxide_planner::accept;
 use oxide_registry::{
     LockedPlugin,
     oci::{OciReference, Publication},
@@ -53,7 +54,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
         Ok((published, signers.map_err(|error| registries::of_verify(&error))?))
     })?;
     let Published { publication, description } = &published;
-    let entry = entry(&reference, publication, description, &signers);
+    let entry = accept::entry(&reference, publication, description, &signers);
     if lock.get(&reference) != Some(&entry) {
         if !arguments.json {
             show(&reference, publication, description, &signers)?;
@@ -68,24 +69,6 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
         false => format!("{reference} is in oxide.lock: {}\n", rights(&entry)),
     })?;
     Ok(Exit::Success)
-}
-
-/// What the lock will say of a plugin.
-pub(super) fn entry(
-    reference: &OciReference,
-    publication: &Publication,
-    description: &PluginDescription,
-    signers: &[Signer],
-) -> LockedPlugin {
-    LockedPlugin {
-        reference: reference.clone(),
-        manifest: publication.manifest.digest.clone(),
-        component: publication.contents.component.digest.clone(),
-        package: description.package.clone(),
-        contract: description.contract.clone(),
-        grants: description.can_use(),
-        signers: signers.iter().map(|signer| signer.fingerprint.clone()).collect(),
-    }
 }
 
 /// An entry of the lock as `--json` prints it.

@@ -6,6 +6,7 @@ use oxide_core::plugin::{
     Capability, PluginDescription,
     compatibility::{self, Change, Effect},
 };
+use oxide_planner::accept;
 use oxide_registry::{
     LockedPlugin, PluginStore,
     oci::{Client, OciReference},
@@ -66,7 +67,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
             let signers = registries::verify(&policy, &by_digest, &kept, &arguments.registries).await;
             let signers = signers.map_err(|error| registries::of_verify(&error))?;
             let before = described(&client, &old.by_digest(), &store).await;
-            let new = add::entry(&old.reference, &published.publication, &published.description, &signers);
+            let new = accept::entry(&old.reference, &published.publication, &published.description, &signers);
             let changes = before.map(|before| compatibility::changes(&before, &published.description));
             let more: Vec<Capability> = new.grants.difference(&old.grants).copied().collect();
             let is_another = name(&old) != name(&new);
