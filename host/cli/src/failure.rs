@@ -71,7 +71,8 @@ impl Failure {
         self
     }
 
-    /// All of it but the rendered details, for places that have one line for it.
+    /// All of it but the rendered details, in one line.
+    #[cfg(test)]
     pub fn in_one_line(&self) -> String {
         let told =
             std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ");
