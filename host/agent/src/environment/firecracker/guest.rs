@@ -58,14 +58,26 @@ export PATH={PATH}
 if stty -onlcr 2>/dev/null; then breaks=lf; else breaks=crlf; fi
 setsid=$(command -v setsid)
 printf '\n{BEGIN} %s %s\n' {nonce} $breaks
+asked=
+all=
+# The command may have no group of its own yet.
+end() {{ kill -TERM $all 2>/dev/null || kill -TERM $pid 2>/dev/null; }}
+trap 'asked=yes; [ -z "$all" ] || end' INT
 $setsid sh "$control/{command}" &
 pid=$!
 if [ -n "$setsid" ]; then all=-$pid; else all=$pid; fi
-trap 'kill -TERM $all' INT
-wait $pid
-code=$?
-# A signal ends the waiting, not the command.
-while kill -0 $pid 2>/dev/null; do wait $pid; code=$?; done
+if [ -n "$asked" ]; then end; fi
+code=
+while :; do
+  asked=
+  wait $pid
+  now=$?
+  # It was waited for already: what it ended with is known.
+  if [ $now = 127 ] && [ -n "$code" ]; then break; fi
+  code=$now
+  # The signal has ended the waiting, not necessarily the command.
+  if [ -z "$asked" ]; then break; fi
+done
 sync
 printf '\n{END} %s %s\n' {nonce} $code
 umount "$workspace" "$control" 2>/dev/null
