@@ -1,0 +1,10 @@
+//! The API as its users see it: the real router on a real socket, with SQLite, and with PostgreSQL where the test command
+//! starts one.
+
+mod errors;
+mod limits;
+mod providers;
+mod roles;
+mod routes;
+mod sign_in;
+mod support;
