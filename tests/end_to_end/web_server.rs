@@ -15,6 +15,29 @@ use rustls::{
 
 use crate::certificates::Certificates;
 
+/// What a server answers to each request: a status and a body of JSON. Connections are kept open.
+#[derive(Clone)]
+pub struct Answers(Arc<dyn Fn(&str) -> (u16, String) + Send + Sync>);
+
+impl Answers {
+    pub fn of(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Answers {
+        Answers(Arc::new(answer))
+    }
+
+    fn serve(&self, stream: impl Read + Write, seen: &Mutex<Vec<String>>) {
+        let mut reader = BufReader::new(stream);
+        while let Some(request) = read_request(&mut reader) {
+            seen.lock().unwrap().push(request.clone());
+            let (status, body) = (self.0)(&request);
+            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
+            let stream = reader.get_mut();
+            if stream.write_all(format!("{head}{body}").as_bytes()).and_then(|()| stream.flush()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
 /// A server on this machine. It ends with the test.
 pub struct WebServer {
     pub port: u16,
@@ -29,15 +52,19 @@ impl WebServer {
 
     /// HTTPS with this certificate for `localhost`.
     pub fn start_encrypted(certificates: &Certificates) -> WebServer {
-        let chain = vec![CertificateDer::from_pem_file(certificates.file("server.pem")).unwrap()];
-        let key = PrivateKeyDer::from_pem_file(certificates.file("server.key")).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let config = Arc::new(config.with_single_cert(chain, key).unwrap());
-        WebServer::serve("", move |stream, seen, elsewhere| {
-            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            answer(StreamOwned::new(connection, stream), seen, elsewhere);
-        })
+        let encrypted = encryption(certificates);
+        WebServer::serve("", move |stream, seen, elsewhere| answer(encrypted(stream), seen, elsewhere))
+    }
+
+    /// Plain HTTP with answers of one's own.
+    pub fn start_with(answers: Answers) -> WebServer {
+        WebServer::serve("", move |stream, seen, _| answers.serve(stream, seen))
+    }
+
+    /// HTTPS with answers of one's own.
+    pub fn start_encrypted_with(certificates: &Certificates, answers: Answers) -> WebServer {
+        let encrypted = encryption(certificates);
+        WebServer::serve("", move |stream, seen, _| answers.serve(encrypted(stream), seen))
     }
 
     fn serve(
@@ -61,6 +88,16 @@ impl WebServer {
     pub fn seen(&self) -> String {
         self.requests.lock().unwrap().join("\n---\n")
     }
+}
+
+/// Speaks TLS on a connection, with this certificate for `localhost`.
+fn encryption(certificates: &Certificates) -> impl Fn(TcpStream) -> StreamOwned<ServerConnection, TcpStream> + use<> {
+    let chain = vec![CertificateDer::from_pem_file(certificates.file("server.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(certificates.file("server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(chain, key).unwrap());
+    move |stream| StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream)
 }
 
 /// Answers one request: `/echo` with its own header `x-token` and body, `/redirect`, `/large` with more than anybody

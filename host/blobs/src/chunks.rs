@@ -83,7 +83,10 @@ impl Blobs {
     }
 
     /// Files as they are stored, packed: a tar archive as zstd, in order.
-    pub fn packed(self: std::sync::Arc<Self>, contents: Contents) -> impl Stream<Item = Result<Bytes, BlobError>> + Send {
+    pub fn packed(
+        self: std::sync::Arc<Self>,
+        contents: Contents,
+    ) -> impl Stream<Item = Result<Bytes, BlobError>> + Send {
         let chunks = futures_util::stream::iter(contents.chunks);
         let fetch = move |chunk| {
             let blobs = self.clone();

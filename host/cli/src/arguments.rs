@@ -35,6 +35,8 @@ pub enum Command {
     Logs(command::logs::Arguments),
     /// List runs, newest first.
     Runs(command::runs::Arguments),
+    /// Serve pipelines to people and agents: API, scheduler, and an agent in this process.
+    Server(command::server::Arguments),
     /// Take jobs of a server and run them on this machine.
     Agent(command::agent::Arguments),
     /// Ask a run of a server to end.

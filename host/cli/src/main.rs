@@ -20,6 +20,7 @@ mod project;
 mod registries;
 mod remote;
 mod secrets;
+mod server;
 mod service_log;
 mod terminal;
 

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod approval;
 pub mod artifact;
+pub mod asyncapi;
 pub mod audit_log;
 pub mod event;
 pub mod log;

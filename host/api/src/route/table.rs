@@ -5,7 +5,7 @@ use crate::{openapi, resource};
 
 /// The table.
 pub fn all() -> Vec<Route> {
-    let topics: [fn() -> Vec<Route>; 22] = [
+    let topics: [fn() -> Vec<Route>; 23] = [
         resource::sign_in::routes,
         resource::user::routes,
         resource::token::routes,
@@ -24,6 +24,7 @@ pub fn all() -> Vec<Route> {
         resource::webhook::routes,
         resource::webhook::delivery::routes,
         resource::event::routes,
+        resource::asyncapi::routes,
         resource::readiness::routes,
         resource::audit_log::routes,
         resource::server_info::routes,

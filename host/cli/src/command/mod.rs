@@ -19,6 +19,7 @@ pub mod retry;
 pub mod run;
 pub mod runs;
 pub mod secrets;
+pub mod server;
 pub mod validate;
 
 use crate::{
@@ -38,6 +39,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Run(arguments) => run::run(&arguments, data_dir, blobs),
         Command::Logs(arguments) => logs::run(&arguments, data_dir),
         Command::Runs(arguments) => runs::run(&arguments, data_dir),
+        Command::Server(arguments) => server::run(&arguments, data_dir, blobs),
         Command::Agent(arguments) => agent::run(&arguments, data_dir, blobs),
         Command::Cancel(arguments) => cancel::run(&arguments),
         Command::Retry(arguments) => retry::run(&arguments),

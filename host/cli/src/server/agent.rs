@@ -1,0 +1,105 @@
+//! The agent within the server.
+
+use std::{fs, io, path::Path, sync::Arc};
+
+use oxide_agent::{Session, Wish};
+use oxide_blobs::Blobs;
+use oxide_core::id::AgentId;
+use oxide_orchestrator::Election;
+use oxide_registry::oci::{Client, ClientSettings};
+use uuid::Uuid;
+
+use super::config::ServerConfig;
+use crate::{
+    agent_parts::{self, AgentProfile, RunningAgent, in_the_way},
+    failure::Failure,
+    registries,
+};
+
+/// Where the id of the agent is kept: it is the same agent after each start.
+const FILE: &str = "server-agent.id";
+/// How many bytes of reports are kept on disk while no server leads.
+const SPOOL_BYTES_MAX: u64 = 1 << 30;
+
+/// The agent within the server, and what is held until it has ended.
+pub struct EmbeddedAgent {
+    running: RunningAgent,
+    _session: Arc<Session>,
+}
+
+/// Starts the agent.
+pub async fn start(
+    config: &ServerConfig,
+    data: &Path,
+    election: &Election,
+    blobs: Arc<Blobs>,
+) -> Result<EmbeddedAgent, Failure> {
+    let id = id(data).map_err(|error| {
+        Failure::trouble("could not keep who the agent of the server is").because(&error).hint(in_the_way(data))
+    })?;
+    let session = oxide_agent::resume(data, id).await.map_err(|error| {
+        Failure::trouble("could not start the agent of the server").because(&error).hint(in_the_way(data))
+    })?;
+    let session = Arc::new(session);
+    let mut settings = ClientSettings::default();
+    settings.insecure_hosts.extend(config.insecure_registries.iter().cloned());
+    let client = Client::new(settings).map_err(|error| registries::of_registry(&error))?;
+    let catalog = agent_parts::catalog_of_stored_pipelines(data, client);
+    let slots = match config.agent.slots {
+        0 => agent_parts::slots(),
+        slots => slots,
+    };
+    let mut labels = agent_parts::labels_of_this_machine();
+    labels.extend(config.agent.labels.iter().filter(|label| !labels.contains(label)).cloned().collect::<Vec<_>>());
+    let profile = AgentProfile {
+        id,
+        name: config.agent.name.clone(),
+        labels,
+        slots,
+        capabilities: None,
+        docker_host: None,
+        spool_bytes_max: Some(SPOOL_BYTES_MAX),
+    };
+    let agent = agent_parts::agent(profile, data, &session, Arc::new(election.control()), blobs, catalog)?;
+    Ok(EmbeddedAgent { running: RunningAgent::start(agent), _session: session })
+}
+
+impl EmbeddedAgent {
+    /// Stops its jobs, which get a new attempt where the pipeline says so, and ends.
+    pub async fn end(self) {
+        self.running.end(Wish::Stop).await;
+    }
+}
+
+/// The id of the agent, made at the first start.
+fn id(data: &Path) -> io::Result<AgentId> {
+    let path = data.join(FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let wrong = |_| io::Error::other(format!("{} holds no id", path.display()));
+            text.trim().parse().map_err(wrong)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = AgentId(Uuid::now_v7());
+            let beside = data.join(format!(".{FILE}.{}", std::process::id()));
+            fs::write(&beside, format!("{id}\n"))?;
+            fs::rename(&beside, &path)?;
+            Ok(id)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_same_agent_after_each_start() {
+        let data = tempfile::tempdir().unwrap();
+        let first = id(data.path()).unwrap();
+        assert_eq!(id(data.path()).unwrap(), first);
+        fs::write(data.path().join(FILE), "nobody").unwrap();
+        assert!(id(data.path()).unwrap_err().to_string().contains("holds no id"));
+    }
+}

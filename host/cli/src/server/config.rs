@@ -1,0 +1,509 @@
+//! How a server is to behave: defaults, a TOML file, OXIDE_SERVER_* in the environment, the command line; each goes before the
+//! one that it is named after. What nobody knows is an error.
+//!
+//! [`SETTINGS`] is the one list of what there is: it gives names and kinds to the environment, and prints the example.
+
+use std::{collections::BTreeMap, io, path::PathBuf};
+
+use oxide_core::diagnostic::nearest;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::service_log::ServiceLogFormat;
+
+/// How a server is to behave.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// The address to listen on.
+    pub listen: String,
+    /// How others reach this server.
+    pub url: Option<String>,
+    /// SQLite file or PostgreSQL URL; a file in the data directory if nothing is said.
+    pub database: Option<String>,
+    /// Where caches, artifacts and the registry keep their bytes.
+    pub blobs: Option<String>,
+    /// The address of an S3-compatible store.
+    pub blobs_endpoint: Option<String>,
+    /// NATS servers that events are published to.
+    pub nats: Option<String>,
+    /// Origins whose pages may use the API.
+    pub cors_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<String>,
+    /// Registries without TLS.
+    pub insecure_registries: Vec<String>,
+    /// The agent within the server.
+    pub agent: AgentSettings,
+    /// The server's own log.
+    pub log: LogSettings,
+    /// The registry below `/v2/`.
+    pub registry: RegistrySettings,
+    /// How many requests are answered.
+    pub rate_limit: RateSettings,
+    /// How long things are kept.
+    pub retention: RetentionSettings,
+    /// Ways to sign in with a browser.
+    pub sign_in: SignInSettings,
+}
+
+/// The agent within the server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentSettings {
+    /// Is there one?
+    pub enabled: bool,
+    /// Its name.
+    pub name: String,
+    /// How many jobs it runs at the same time; one for each processor if 0.
+    pub slots: u32,
+    /// Labels that jobs ask for with `runs_on`.
+    pub labels: Vec<String>,
+}
+
+/// The server's own log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// How its lines look.
+    pub format: ServiceLogFormat,
+    /// What is worth a line.
+    pub level: String,
+}
+
+/// The registry below `/v2/`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistrySettings {
+    /// Is there one?
+    pub enabled: bool,
+    /// A tag that points at something always points at it.
+    pub immutable_tags: bool,
+}
+
+/// How many requests are answered.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateSettings {
+    /// Requests per minute of one token.
+    pub per_token: u32,
+    /// Requests per minute of one address without a token.
+    pub per_address: u32,
+}
+
+/// How long things are kept, in days; 0 keeps them for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionSettings {
+    /// Events.
+    pub events_days: u32,
+    /// Deliveries of webhooks.
+    pub deliveries_days: u32,
+}
+
+/// Ways to sign in with a browser.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignInSettings {
+    /// With an account of GitHub.
+    pub github: Option<GithubSettings>,
+    /// With an account of any OpenID Connect provider, by the name that the path has for it.
+    pub oidc: BTreeMap<String, OidcSettings>,
+}
+
+/// Sign-in with GitHub.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GithubSettings {
+    /// The id of the OAuth app.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// Only members of one of these organizations.
+    #[serde(default)]
+    pub organizations: Vec<String>,
+}
+
+/// Sign-in with an OpenID Connect provider.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OidcSettings {
+    /// The issuer, such as `https://login.example.com`.
+    pub issuer: String,
+    /// The id of the client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+}
+
+/// Without the secret: settings end up in logs.
+impl std::fmt::Debug for GithubSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GithubSettings").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+/// Without the secret: settings end up in logs.
+impl std::fmt::Debug for OidcSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OidcSettings").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        ServerConfig {
+            listen: "127.0.0.1:7780".to_owned(),
+            url: None,
+            database: None,
+            blobs: None,
+            blobs_endpoint: None,
+            nats: None,
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            insecure_registries: Vec::new(),
+            agent: AgentSettings::default(),
+            log: LogSettings::default(),
+            registry: RegistrySettings::default(),
+            rate_limit: RateSettings::default(),
+            retention: RetentionSettings::default(),
+            sign_in: SignInSettings::default(),
+        }
+    }
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        AgentSettings { enabled: true, name: "server".to_owned(), slots: 0, labels: vec!["local".to_owned()] }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        LogSettings { format: ServiceLogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        RegistrySettings { enabled: true, immutable_tags: false }
+    }
+}
+
+impl Default for RateSettings {
+    fn default() -> Self {
+        RateSettings { per_token: 6000, per_address: 3000 }
+    }
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        RetentionSettings { events_days: 7, deliveries_days: 30 }
+    }
+}
+
+/// One setting: its key, a value (the default, or an example where there is none), and what it means.
+struct Setting {
+    key: &'static str,
+    value: &'static str,
+    help: &'static str,
+}
+
+const fn setting(key: &'static str, value: &'static str, help: &'static str) -> Setting {
+    Setting { key, value, help }
+}
+
+/// All that can be set, in the order of the example.
+const SETTINGS: &[Setting] = &[
+    setting(
+        "listen",
+        r#""127.0.0.1:7780""#,
+        "The address to listen on; port 0 takes a free one. There is no TLS here: let a proxy add it.",
+    ),
+    setting(
+        "url",
+        r#""https://ci.example.com""#,
+        "How others reach this server: for links, sign-in and servers of the same database.",
+    ),
+    setting(
+        "database",
+        r#""postgres://oxide@db.example.com/oxide""#,
+        "A SQLite file or a PostgreSQL URL. Default: `server.db` in the data directory.",
+    ),
+    setting(
+        "blobs",
+        r#""s3://bucket/prefix""#,
+        "Where caches, artifacts and the registry keep their bytes: a directory or s3://BUCKET/PREFIX with credentials in\nAWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: `blobs` in the data directory.",
+    ),
+    setting(
+        "blobs_endpoint",
+        r#""https://s3.example.com""#,
+        "The address of the S3-compatible store. Default: Amazon's.",
+    ),
+    setting(
+        "nats",
+        r#""nats://nats.example.com:4222""#,
+        "Publish events to the JetStream stream OXIDE_EVENTS of these servers, and take agents over NATS.",
+    ),
+    setting(
+        "cors_origins",
+        r#"["https://dashboard.example.com"]"#,
+        "Origins whose pages may use the API. Default: none.",
+    ),
+    setting("trusted_proxies", r#"["10.0.0.0/8"]"#, "Proxies whose X-Forwarded-For is believed. Default: none."),
+    setting(
+        "insecure_registries",
+        r#"["registry.lan:5000"]"#,
+        "Registries that are reached over http without encryption. Default: none.",
+    ),
+    setting("agent.enabled", "true", "Run jobs in this process, too."),
+    setting("agent.name", r#""server""#, "The name of that agent."),
+    setting("agent.slots", "0", "How many jobs it runs at the same time; 0: one for each processor."),
+    setting("agent.labels", r#"["local"]"#, "Labels that jobs ask for with `runs_on`, beside those of the machine."),
+    setting("log.format", r#""text""#, "text, or json: one object for each line."),
+    setting("log.level", r#""info""#, "error, warn, info, debug or trace."),
+    setting("registry.enabled", "true", "Serve a plugin registry below /v2/, with the tokens and roles of the server."),
+    setting("registry.immutable_tags", "false", "Let no tag move or be removed."),
+    setting("rate_limit.per_token", "6000", "Requests per minute of one token; more are answered with 429."),
+    setting("rate_limit.per_address", "3000", "Requests per minute of one address without a token."),
+    setting("retention.events_days", "7", "How long events can be read again; 0: for ever."),
+    setting("retention.deliveries_days", "30", "How long deliveries of webhooks are kept; 0: for ever."),
+    setting(
+        "sign_in.github.client_id",
+        r#""Iv1.0123456789abcdef""#,
+        "Sign-in with GitHub: the id of an OAuth app whose callback is URL/api/v1/sign-in/github/callback.",
+    ),
+    setting("sign_in.github.client_secret", r#""the secret of the OAuth app""#, "Its secret."),
+    setting(
+        "sign_in.github.organizations",
+        r#"["example"]"#,
+        "Only members of one of these organizations. Default: everybody, who then may do nothing until an admin says so.",
+    ),
+    setting(
+        "sign_in.oidc.company.issuer",
+        r#""https://login.example.com""#,
+        "Sign-in with an OpenID Connect provider, here called `company`; callback: URL/api/v1/sign-in/company/callback.",
+    ),
+    setting("sign_in.oidc.company.client_id", r#""oxide""#, "The id of the client."),
+    setting("sign_in.oidc.company.client_secret", r#""the secret of the client""#, "Its secret."),
+];
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("could not read the configuration `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// The file is no configuration.
+    #[error("{}, line {line}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A variable of the environment that nobody knows.
+    #[error("the environment variable {name} is no setting{}", suggestion.as_ref().map_or(String::new(), |name| format!(" (did you mean {name}?)")))]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+        /// The one that was probably meant.
+        suggestion: Option<String>,
+    },
+    /// A variable has a value of the wrong kind.
+    #[error("the environment variable {name} is `{value}`, and it must be {wanted}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        wanted: &'static str,
+    },
+    /// All together makes no sense.
+    #[error("{0}")]
+    Whole(String),
+}
+
+/// What stands before the name of a setting in the environment.
+const PREFIX: &str = "OXIDE_SERVER_";
+/// The largest file that is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads the settings: of the file, if there is one, and of the environment.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub fn read(
+    file: Option<&PathBuf>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<ServerConfig, ConfigError> {
+    let mut table = Table::new();
+    if let Some(path) = file {
+        let failed = |cause| ConfigError::Read { path: path.clone(), cause };
+        let found = std::fs::metadata(path).map_err(failed)?;
+        if !found.is_file() || found.len() > FILE_BYTES_MAX {
+            return Err(failed(io::Error::other("it is no file of at most a megabyte")));
+        }
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        table = parse(&text).map_err(|(line, problem)| ConfigError::File { path: path.clone(), line, problem })?;
+    }
+    for (name, value) in environment {
+        if let Some(key) = name.strip_prefix(PREFIX) {
+            let (key, value) = variable(&name, key, &value)?;
+            put(&mut table, key, value);
+        }
+    }
+    let config = Value::Table(table).try_into::<ServerConfig>();
+    config.map_err(|error| ConfigError::Whole(error.message().trim().replace('\n', " ")))
+}
+
+/// Reads the text of a file and says where it is wrong.
+fn parse(text: &str) -> Result<Table, (usize, String)> {
+    // Once for its places, and once as it is, to be added to.
+    let refused = |error: toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
+        (line, error.message().trim().replace('\n', " "))
+    };
+    toml::from_str::<ServerConfig>(text).map_err(refused)?;
+    toml::from_str(text).map_err(refused)
+}
+
+/// The setting that a variable means, and its value.
+fn variable(name: &str, key: &str, value: &str) -> Result<(&'static str, Value), ConfigError> {
+    let variable_of = |setting: &Setting| setting.key.replace('.', "_").to_uppercase();
+    let Some(setting) = SETTINGS.iter().find(|setting| variable_of(setting) == key) else {
+        let all: Vec<String> = SETTINGS.iter().map(|setting| format!("{PREFIX}{}", variable_of(setting))).collect();
+        let suggestion = nearest(name, all.iter().map(String::as_str)).map(str::to_owned);
+        return Err(ConfigError::UnknownVariable { name: name.to_owned(), suggestion });
+    };
+    let refused = |wanted| ConfigError::Variable { name: name.to_owned(), value: value.to_owned(), wanted };
+    let parsed = match example_of(setting) {
+        Value::Integer(_) => Value::Integer(value.trim().parse().map_err(|_| refused("a number"))?),
+        Value::Boolean(_) => Value::Boolean(value.trim().parse().map_err(|_| refused("`true` or `false`"))?),
+        Value::Array(_) => {
+            let entries = value.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+            Value::Array(entries.map(|entry| Value::String(entry.to_owned())).collect())
+        }
+        _ => Value::String(value.to_owned()),
+    };
+    Ok((setting.key, parsed))
+}
+
+fn example_of(setting: &Setting) -> Value {
+    let table: Table = format!("value = {}", setting.value).parse().expect("a test reads every example");
+    table["value"].clone()
+}
+
+/// Puts a value where a dotted key leads.
+fn put(table: &mut Table, key: &str, value: Value) {
+    let Some((first, rest)) = key.split_once('.') else {
+        table.insert(key.to_owned(), value);
+        return;
+    };
+    let below = table.entry(first).or_insert_with(|| Value::Table(Table::new()));
+    if let Value::Table(below) = below {
+        put(below, rest, value);
+    }
+}
+
+/// A file with every setting, commented out, with what it means.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# Settings of `oxide server --config FILE`. Every setting also has a variable in the environment, such as\n\
+         # OXIDE_SERVER_AGENT_SLOTS for agent.slots, which goes before the file; the command line goes before both.\n",
+    );
+    let mut section = "";
+    for setting in SETTINGS {
+        let (here, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
+        if here != section {
+            text.push_str(&format!("\n#[{here}]\n"));
+            section = here;
+        }
+        text.push('\n');
+        for line in setting.help.lines() {
+            text.push_str(&format!("# {line}\n"));
+        }
+        text.push_str(&format!("#{name} = {}\n", setting.value));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str, environment: &[(&str, &str)]) -> Result<ServerConfig, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("oxide.toml");
+        std::fs::write(&path, text).unwrap();
+        let told = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        read(Some(&path), environment.iter().map(told))
+    }
+
+    /// The example without the `#` before settings and headings.
+    fn uncommented() -> String {
+        let lines = example();
+        let lines = lines.lines().map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') => rest.to_owned(),
+            _ => line.to_owned(),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_example_sets_nothing_and_uncommented_everything() {
+        assert_eq!(of(&example(), &[]).unwrap(), ServerConfig::default());
+        let all = of(&uncommented(), &[]).unwrap();
+        assert_eq!(all.sign_in.oidc["company"].issuer, "https://login.example.com");
+        assert_eq!(all.sign_in.github.unwrap().organizations, ["example"]);
+        assert_eq!(all.nats.as_deref(), Some("nats://nats.example.com:4222"));
+        // What has a default shows it.
+        let defaults = ServerConfig::default();
+        assert_eq!((all.agent, all.log, all.registry), (defaults.agent, defaults.log, defaults.registry));
+        assert_eq!(
+            (all.retention, all.rate_limit, all.listen),
+            (defaults.retention, defaults.rate_limit, defaults.listen)
+        );
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file() {
+        let text = "listen = \"127.0.0.1:1\"\n[agent]\nslots = 3\n";
+        let environment = [
+            ("OXIDE_SERVER_AGENT_SLOTS", "8"),
+            ("OXIDE_SERVER_AGENT_LABELS", "linux, big"),
+            ("OXIDE_SERVER_AGENT_ENABLED", "false"),
+            ("OXIDE_SERVER_SIGN_IN_GITHUB_CLIENT_ID", "a"),
+            ("OXIDE_SERVER_SIGN_IN_GITHUB_CLIENT_SECRET", "b"),
+            ("OXIDE_DATA_DIR", "/elsewhere"),
+        ];
+        let config = of(text, &environment).unwrap();
+        assert_eq!((config.listen.as_str(), config.agent.slots, config.agent.enabled), ("127.0.0.1:1", 8, false));
+        assert_eq!(config.agent.labels, ["linux", "big"]);
+        assert!(!format!("{config:?}").contains("client_secret"));
+    }
+
+    #[test]
+    fn what_nobody_knows_is_an_error_that_says_where() {
+        let told = |text: &str, environment: &[(&str, &str)]| of(text, environment).unwrap_err().to_string();
+        let file = told("listen = \"a\"\n[agent]\nslot = 3\n", &[]);
+        assert!(file.contains("line 3: unknown field `slot`"), "{file}");
+        let variable = told("", &[("OXIDE_SERVER_AGENT_SLOT", "3")]);
+        assert!(variable.ends_with("is no setting (did you mean OXIDE_SERVER_AGENT_SLOTS?)"), "{variable}");
+        let value = told("", &[("OXIDE_SERVER_AGENT_SLOTS", "many")]);
+        assert!(value.ends_with("is `many`, and it must be a number"), "{value}");
+        assert!(matches!(read(Some(&"/nowhere".into()), std::iter::empty()), Err(ConfigError::Read { .. })));
+        let half = told("", &[("OXIDE_SERVER_SIGN_IN_GITHUB_CLIENT_ID", "a")]);
+        assert!(half.contains("client_secret"), "{half}");
+    }
+}

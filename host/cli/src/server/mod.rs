@@ -1,0 +1,184 @@
+//! The parts of a server put together: store, leadership, bus, API, registry, and an agent of its own.
+//!
+//! [`config`] is what the operator says, [`settings`] the same in the words of the API; [`open`] makes the parts of it; [`nats`]
+//! takes events out and lets agents in; [`agent`] is the one within; [`housekeeping`] forgets what is old. The order of the end is
+//! that of the beginning, backwards.
+
+mod agent;
+pub mod config;
+mod housekeeping;
+mod nats;
+mod open;
+mod settings;
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use oxide_api::{
+    cluster,
+    registry::guarded,
+    route::{router::router, table},
+    sign_in::setup,
+    state::{Parts, ServerState},
+};
+use oxide_blobs::Blobs;
+use oxide_core::time::Timestamp;
+use oxide_orchestrator::Clock;
+use oxide_registry::server::{self as registry, BLOB_BYTES_MAX, Right, connection::Bounds};
+use oxide_store::Store;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{exit_code::Exit, failure::Failure, terminal::print};
+use config::ServerConfig;
+use open::Opened;
+
+/// Connections of agents (two long polls each), people and programs.
+const BOUNDS: Bounds = Bounds { connections_max: 4096, address_connections_max: 2048 };
+
+/// Runs until it is told to end.
+pub async fn run(config: ServerConfig, data: PathBuf) -> Result<Exit, Failure> {
+    // Fails if somebody installed one before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let told = Told::listen()?;
+    let listener = listen(&config.listen).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::trouble(format!("could not listen on {}", config.listen)).because(&error))?;
+    let url = config.url.clone().unwrap_or_else(|| reachable(address));
+    let connection = nats::connect(config.nats.as_deref()).await?;
+    let Opened { engine, store, candidate, session_key, clock } =
+        open::open(&config, &data, address, connection.clone()).await?;
+    let settings = settings::of(&config, &url, session_key)?;
+    settings.check().map_err(|error| Failure::usage("the settings cannot be used").because(&error))?;
+    let parts = Parts { store: store.clone(), clock: clock.clone(), settings, engine: engine.clone() };
+    let state = ServerState::new(parts).map_err(|error| Failure::trouble("could not set up TLS").because(&error))?;
+    let mut others = cluster::route::router(&state);
+    if config.registry.enabled {
+        others = others.merge(guarded(&state, registry_of(&config, &engine.blobs, &data)?));
+    }
+    let routes = router(&state, table::all(), others);
+    let outside = connection.map(|nats| (nats::publish(&nats, &store, &engine.election), nats::answer(nats, &state)));
+    let agent = match config.agent.enabled {
+        true => Some(agent::start(&config, &data, &engine.election, engine.blobs.clone()).await?),
+        false => None,
+    };
+    let housekeeping = tokio::spawn(housekeeping::run(store.clone(), config.retention.clone()));
+    greet(&store, &clock, &url).await?;
+    // Streams of events end with the bus, and do not hold up the end.
+    let (bus, told) = (engine.bus.clone(), told.wait());
+    let stop = async move {
+        told.await;
+        bus.close();
+    };
+    let served = oxide_api::server::serve(listener, routes, BOUNDS, stop).await;
+    housekeeping.abort();
+    if let Some(agent) = agent {
+        agent.end().await;
+    }
+    if let Some((publishing, answering)) = outside {
+        answering.end().await;
+        publishing.end().await;
+    }
+    if let Some(tail) = candidate.stop().await {
+        tail.end().await;
+    }
+    store.close().await;
+    served.map_err(|error| Failure::trouble("the server stopped").because(&error))?;
+    Ok(Exit::Success)
+}
+
+/// Says where the server is, and how the first administrator signs in.
+async fn greet(store: &Store, clock: &Clock, url: &str) -> Result<(), Failure> {
+    let code = setup::new_code(store, clock.now())
+        .await
+        .map_err(|error| Failure::trouble(format!("could not make a code to sign in: {}", error.message())))?;
+    let sign_in = match code {
+        Some(code) => format!(
+            "nobody can sign in yet; within a day:\n  oxide login {url} --code {code}\nor\n  curl -s \
+             {url}/api/v1/sign-in/setup -H 'content-type: application/json' -d '{{\"code\":\"{code}\"}}'\n"
+        ),
+        None => String::new(),
+    };
+    print(&format!("serving {url} (the API is described at {url}/docs)\n{sign_in}"))
+}
+
+async fn listen(address: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure = Failure::trouble(format!("could not listen on {address}")).because(&error);
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                failure.hint("another program listens there: choose another with `--listen HOST:PORT`")
+            }
+            _ => failure.hint("write HOST:PORT, such as `127.0.0.1:7780`"),
+        }
+    })
+}
+
+/// The registry below `/v2/`: who may do what is decided before it.
+fn registry_of(config: &ServerConfig, blobs: &Blobs, data: &Path) -> Result<axum::Router, Failure> {
+    let settings = registry::Settings {
+        staging: data.join("uploads"),
+        blob_bytes_max: BLOB_BYTES_MAX,
+        read_only: false,
+        immutable_tags: config.registry.immutable_tags,
+        users: None,
+        everybody: Some(Right::Write),
+        report: |line| tracing::warn!("registry: {line}"),
+    };
+    let registry = registry::Registry::open(blobs, settings)
+        .map_err(|error| Failure::trouble("could not open the registry").because(&error))?;
+    Ok(registry.router())
+}
+
+/// Signals that end the server, heard from the beginning.
+struct Told {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Told {
+    fn listen() -> Result<Told, Failure> {
+        let failed = |error: std::io::Error| Failure::trouble("this process cannot be told to end").because(&error);
+        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        Ok(Told { terminate, interrupt: signal(SignalKind::interrupt()).map_err(failed)? })
+    }
+
+    fn wait(mut self) -> impl Future<Output = ()> + Send + 'static {
+        async move {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+            tracing::info!("ending");
+            // A second one does not wait.
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = self.terminate.recv() => {}
+                    _ = self.interrupt.recv() => {}
+                }
+                std::process::exit(130);
+            });
+        }
+    }
+}
+
+/// The present.
+fn now() -> Timestamp {
+    crate::local_engine::now()
+}
+
+/// The address that a browser on this machine can use.
+fn reachable(address: SocketAddr) -> String {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+        ip => ip.to_string(),
+    };
+    format!("http://{host}:{}", address.port())
+}

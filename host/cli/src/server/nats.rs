@@ -1,0 +1,142 @@
+//! NATS: events go out to JetStream while this server leads, and agents may come in by it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use oxide_api::state::ServerState;
+use oxide_bus::nats::{
+    Nats, NatsSettings,
+    carrier::CarrierServer,
+    publish::{Outbox, OutboxError, Publisher},
+};
+use oxide_core::{event::NumberedEvent, protocol::LinkError};
+use oxide_orchestrator::{Election, Leadership};
+use oxide_store::{CredentialHash, EventsChanged, Store};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+};
+
+use crate::failure::Failure;
+
+/// How far events are published, as the store calls it.
+const CURSOR: &str = "nats";
+
+/// Connects, if NATS is named. That it is away is no error: it may come.
+pub async fn connect(servers: Option<&str>) -> Result<Option<Nats>, Failure> {
+    let Some(servers) = servers else { return Ok(None) };
+    let settings =
+        NatsSettings { servers: servers.to_owned(), name: "oxide server".to_owned(), ..NatsSettings::default() };
+    let nats =
+        Nats::connect(settings).await.map_err(|error| Failure::usage("could not use `--nats`").because(&error))?;
+    Ok(Some(nats))
+}
+
+/// Events on their way out.
+pub struct Publishing {
+    task: JoinHandle<()>,
+}
+
+/// Publishes whenever this server leads.
+pub fn publish(nats: &Nats, store: &Store, election: &Election) -> Publishing {
+    let (connection, store) = (nats.clone(), store.clone());
+    let mut leadership = election.watch();
+    let task = tokio::spawn(async move {
+        loop {
+            let leads = |leadership: &Leadership| matches!(leadership, Leadership::Here(_));
+            if leadership.wait_for(leads).await.is_err() {
+                return;
+            }
+            let outbox = StoreOutbox { changed: Mutex::new(store.events_changed()), store: store.clone() };
+            let (publisher, _) = Publisher::new(connection.clone(), Arc::new(outbox));
+            tokio::select! {
+                () = publisher.run() => {}
+                deposed = leadership.wait_for(|now| !leads(now)) => {
+                    if deposed.is_err() { return }
+                }
+            }
+        }
+    });
+    Publishing { task }
+}
+
+impl Publishing {
+    /// Ends. What was not published is published by who leads next.
+    pub async fn end(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+/// The outbox of the store.
+struct StoreOutbox {
+    store: Store,
+    changed: Mutex<EventsChanged>,
+}
+
+#[async_trait]
+impl Outbox for StoreOutbox {
+    async fn events_after(&self, number: u64, limit: usize) -> Result<Vec<NumberedEvent>, OutboxError> {
+        let found = self.store.events_after(number, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
+        Ok(found.into_iter().map(|found| NumberedEvent { seq: found.seq, event: found.event }).collect())
+    }
+
+    async fn last_number(&self) -> Result<u64, OutboxError> {
+        Ok(self.store.last_event().await?)
+    }
+
+    async fn cursor(&self) -> Result<Option<u64>, OutboxError> {
+        Ok(Some(self.store.cursor(CURSOR).await?).filter(|number| *number > 0))
+    }
+
+    async fn store_cursor(&self, number: u64) -> Result<(), OutboxError> {
+        let mut transaction = self.store.begin().await?;
+        transaction.put_cursor(CURSOR, number).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn changed(&self) {
+        self.changed.lock().await.wait().await;
+    }
+}
+
+/// Agents that come in by NATS.
+pub struct Answering {
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// Answers agents.
+pub fn answer(nats: Nats, state: &ServerState) -> Answering {
+    let (stop, stopped) = watch::channel(false);
+    let store = state.store.clone();
+    let check = Arc::new(move |credential: String| {
+        let store = store.clone();
+        let found = async move {
+            let found = store.agent_by_credential(&CredentialHash::of(&credential)).await;
+            let agent = found.map_err(|error| LinkError::Unavailable(Box::new(error)))?;
+            let refused = |reason: &str| LinkError::Refused { reason: reason.to_owned() };
+            let agent = agent.ok_or_else(|| refused("the credential of the agent is not known"))?;
+            match agent.deregistered_at {
+                None => Ok(agent.id),
+                Some(_) => Err(refused("the agent was deregistered")),
+            }
+        };
+        Box::pin(found) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
+    });
+    let server = CarrierServer::new(nats, Arc::new(state.engine.control.clone()), check);
+    let task = tokio::spawn(async move {
+        if let Err(error) = server.serve(stopped).await {
+            tracing::error!("agents can no longer come in by NATS: {error}");
+        }
+    });
+    Answering { task, stop }
+}
+
+impl Answering {
+    /// Lets other servers answer, and ends.
+    pub async fn end(self) {
+        self.stop.send_replace(true);
+        let _ = self.task.await;
+    }
+}

@@ -1,0 +1,54 @@
+//! kill -9 of agents.
+
+use std::process::Command;
+
+use super::{
+    counter::Counter,
+    deployment::{Fleet, Shape},
+    on_both,
+};
+
+on_both!(an_agent_is_killed_in_the_middle_of_a_step, an_agent_is_killed_for_good);
+
+/// It comes back, says that its attempt is lost, and removes what that left; a new attempt begins at once.
+fn an_agent_is_killed_in_the_middle_of_a_step(shape: Shape) {
+    let mut fleet = Fleet::start(shape);
+    let (counter, text) = Counter::new(fleet.folder(), 60, "0.05");
+    let pipeline = fleet.pipeline(&text);
+    let run = fleet.run(pipeline);
+    counter.wait_until(&fleet, 20);
+    fleet.agents.iter_mut().for_each(|agent| agent.kill());
+    fleet.agents.iter_mut().for_each(|agent| agent.start());
+    assert_eq!(counter.nothing_is_lost(&fleet, run), 2);
+    let details = fleet.details(run);
+    let lost = &details.stages[0].jobs[0].attempts[0];
+    assert!(lost.reason.as_deref().is_some_and(|reason| reason.contains("agent")), "{lost:?}");
+    let left = counter.counted();
+    assert!(left[0] < 60, "the commands of the dead agent went on: {left:?}");
+}
+
+/// It does not come back: after its silence another agent takes a new attempt.
+fn an_agent_is_killed_for_good(shape: Shape) {
+    let mut fleet = Fleet::start(shape);
+    let (counter, text) = Counter::new(fleet.folder(), 40, "0.05");
+    let pipeline = fleet.pipeline(&text);
+    let run = fleet.run(pipeline);
+    counter.wait_until(&fleet, 10);
+    let holder = fleet.details(run).stages[0].jobs[0].attempts[0].agent.unwrap().to_string();
+    let agents = fleet.runtime.block_on(fleet.client(0).agents(&Default::default())).unwrap().items;
+    let name = agents.into_iter().find(|agent| agent.id.to_string() == holder).unwrap().name;
+    let index: usize = name.strip_prefix("agent-").unwrap().parse().unwrap();
+    let left = children_of(fleet.agents[index].id());
+    fleet.agents[index].kill();
+    // Nobody is left on its machine who could end what it began.
+    for process in left {
+        let _ = Command::new("kill").args(["-9", &process]).status();
+    }
+    fleet.join("another", None);
+    assert_eq!(counter.nothing_is_lost(&fleet, run), 2);
+}
+
+fn children_of(process: u32) -> Vec<String> {
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    children.split_whitespace().map(str::to_owned).collect()
+}

@@ -1,0 +1,392 @@
+//! Servers and agents as an operator starts them, each a process of its own that can be killed.
+
+use std::{
+    fs::{self, File},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use oxide_client::{Client, ClientError};
+use oxide_core::{
+    api::{
+        agent::NewAgentToken,
+        log::LogQuery,
+        page::PageQuery,
+        pipeline::NewPipeline,
+        run::{NewRun, RunDetails},
+        sign_in::Setup,
+    },
+    event::AgentStatus,
+    id::{PipelineId, RunId},
+};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::gate::Gate;
+
+/// What a deployment is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One server on a SQLite file, and one agent.
+    Sqlite,
+    /// Two servers on PostgreSQL with NATS, and three agents.
+    Postgres,
+}
+
+impl Shape {
+    /// Can it be had here? Without the servers that it needs its stories are skipped, but never in CI.
+    pub fn is_available(self) -> bool {
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        let available = self == Shape::Sqlite || (is_set("OXIDE_TEST_POSTGRES") && is_set("OXIDE_TEST_NATS_SERVER"));
+        let all_or_nothing = std::env::var("CI").is_ok_and(|value| value == "true");
+        assert!(available || !all_or_nothing, "CI=true allows no skipped test, but there is no PostgreSQL or NATS");
+        if !available {
+            eprintln!("SKIPPED: no PostgreSQL or NATS");
+        }
+        available
+    }
+
+    fn servers(self) -> usize {
+        if self == Shape::Sqlite { 1 } else { 2 }
+    }
+
+    fn agents(self) -> usize {
+        if self == Shape::Sqlite { 1 } else { 3 }
+    }
+}
+
+/// Servers and agents that run.
+pub struct Fleet {
+    folder: TempDir,
+    pub shape: Shape,
+    pub servers: Vec<Process>,
+    pub agents: Vec<Process>,
+    /// Between the servers and their database.
+    pub database_gate: Option<Gate>,
+    pub nats: Option<Nats>,
+    ports: Vec<u16>,
+    token: String,
+    pub runtime: Runtime,
+}
+
+/// A program that can be killed and started again as it was.
+pub struct Process {
+    name: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Process {
+    fn new(folder: &Path, name: &str, arguments: Vec<String>, environment: Vec<(String, String)>) -> Process {
+        let log = folder.join(format!("{name}.log"));
+        Process { name: name.to_owned(), arguments, environment, log, child: None }
+    }
+
+    /// Starts it. What it says goes to the end of its log.
+    pub fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oxide"));
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("NO_COLOR", "1")
+            .env_remove("OXIDE_BLOBS")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        if let Some(host) = crate::oxide::docker() {
+            command.env("DOCKER_HOST", host);
+        }
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// kill -9: no word of farewell.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM, and waits until it has ended.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while child.try_wait().unwrap().is_none() {
+                assert!(Instant::now() < deadline, "{} does not stop; its log:\n{}", self.name, self.log());
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("it was started").id()
+    }
+
+    /// What it said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A NATS server of one deployment, so that it can be away.
+pub struct Nats {
+    child: Option<Child>,
+    port: u16,
+    data: PathBuf,
+}
+
+impl Nats {
+    fn start(folder: &Path) -> Nats {
+        let mut nats = Nats { child: None, port: free_port(), data: folder.join("nats") };
+        nats.begin();
+        nats
+    }
+
+    pub fn begin(&mut self) {
+        let program = std::env::var_os("OXIDE_TEST_NATS_SERVER").unwrap();
+        let child = Command::new(program)
+            .args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"])
+            .arg(&self.data)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.child = Some(child.unwrap());
+    }
+
+    pub fn end(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Fleet {
+    /// Starts everything and signs in.
+    pub fn start(shape: Shape) -> Fleet {
+        let folder = TempDir::new().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let ports: Vec<u16> = (0..shape.servers()).map(|_| free_port()).collect();
+        let mut database_gate = None;
+        let mut nats = None;
+        let mut shared = Vec::new();
+        if shape == Shape::Postgres {
+            let (gate, url) = database(folder.path());
+            database_gate = Some(gate);
+            let server = Nats::start(folder.path());
+            shared = vec!["--database".to_owned(), url, "--nats".to_owned(), server.url()];
+            nats = Some(server);
+        }
+        // Servers of one database have one master key, and trust each other.
+        let environment = vec![
+            ("OXIDE_SECRET_KEY".to_owned(), "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned()),
+        ];
+        let servers = ports.iter().enumerate().map(|(index, port)| {
+            let data = folder.path().join(format!("server-{index}")).display().to_string();
+            let address = format!("127.0.0.1:{port}");
+            let mut arguments = vec!["server".to_owned(), "--listen".to_owned(), address, "--data-dir".to_owned(), data];
+            arguments.push("--no-agent".to_owned());
+            arguments.extend(shared.iter().cloned());
+            Process::new(folder.path(), &format!("server-{index}"), arguments, environment.clone())
+        });
+        let servers = servers.collect();
+        let mut fleet = Fleet {
+            shape,
+            servers,
+            agents: Vec::new(),
+            database_gate,
+            nats,
+            ports,
+            token: String::new(),
+            runtime,
+            folder,
+        };
+        // One after the other: the first one makes the tables and prints how to sign in.
+        for index in 0..shape.servers() {
+            fleet.servers[index].start();
+            fleet.wait_until_ready(index);
+        }
+        fleet.sign_in();
+        for index in 0..shape.agents() {
+            fleet.join(&format!("agent-{index}"), None);
+        }
+        fleet.wait_for_agents(shape.agents());
+        fleet
+    }
+
+    /// Adds an agent, which joins with a token of its own; through a gate if one is given.
+    pub fn join(&mut self, name: &str, gate: Option<&Gate>) -> usize {
+        let token = self.block_on(async |client| client.create_agent_token(&NewAgentToken::default()).await).token;
+        let port = self.ports[self.agents.len() % self.ports.len()];
+        let address = gate.map_or_else(|| format!("127.0.0.1:{port}"), |gate| gate.address().to_string());
+        let data = self.folder.path().join(name).display().to_string();
+        let arguments = ["agent", "--server", &format!("http://{address}"), "--name", name, "--slots", "2"];
+        let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
+        arguments.extend(["--data-dir".to_owned(), data]);
+        // One of three speaks by NATS.
+        if let (Some(nats), None, 2) = (&self.nats, gate, self.agents.len() % 3) {
+            arguments.extend(["--nats".to_owned(), nats.url()]);
+        }
+        let environment = vec![("OXIDE_AGENT_TOKEN".to_owned(), token)];
+        let mut agent = Process::new(self.folder.path(), name, arguments, environment);
+        agent.start();
+        self.agents.push(agent);
+        self.agents.len() - 1
+    }
+
+    /// The folder of all that belongs to the deployment.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where a server listens.
+    pub fn server_address(&self, index: usize) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports[index]))
+    }
+
+    /// A client of a server.
+    pub fn client(&self, index: usize) -> Client {
+        let token = Some(self.token.clone()).filter(|token| !token.is_empty());
+        Client::new(&format!("http://{}", self.server_address(index)), token, None).unwrap()
+    }
+
+    /// Asks the first server that answers; waits while none does.
+    pub fn block_on<T>(&self, ask: impl AsyncFn(Client) -> Result<T, ClientError>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            let mut last = None;
+            for index in 0..self.ports.len() {
+                match self.runtime.block_on(ask(self.client(index))) {
+                    Ok(value) => return value,
+                    Err(error) if error.is_passing() => last = Some(error),
+                    Err(error) => panic!("{error:?}\n{}", self.logs()),
+                }
+            }
+            assert!(Instant::now() < deadline, "no server answers: {last:?}\n{}", self.logs());
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits until a server says that it is ready.
+    pub fn wait_until_ready(&self, index: usize) {
+        let url = format!("http://{}/ready", self.server_address(index));
+        self.wait_for("a server to be ready", || {
+            self.runtime.block_on(async {
+                let asked = reqwest::Client::new().get(&url).timeout(Duration::from_secs(2)).send().await;
+                asked.is_ok_and(|answer| answer.status().is_success())
+            })
+        });
+    }
+
+    fn wait_for_agents(&self, count: usize) {
+        self.wait_for("the agents to be online", || {
+            let page = self.block_on(async |client| client.agents(&PageQuery { limit: Some(200), cursor: None }).await);
+            page.items.iter().filter(|agent| agent.status != AgentStatus::Offline).count() >= count
+        });
+    }
+
+    fn sign_in(&mut self) {
+        let code = self.servers[0].log();
+        let code = code.split_whitespace().find(|word| word.starts_with("oxide_set_")).map(str::to_owned);
+        let code = code.unwrap_or_else(|| panic!("no code to sign in with:\n{}", self.logs()));
+        let setup = Setup { code, name: Some("ada".to_owned()), email: None };
+        let done = self.block_on(async |client| client.set_up(&setup).await);
+        self.token = done.token.token;
+    }
+
+    /// Stores a pipeline.
+    pub fn pipeline(&self, source: &str) -> PipelineId {
+        let new = NewPipeline { source: source.to_owned(), ..NewPipeline::default() };
+        self.block_on(async |client| client.create_pipeline(&new).await).about.id
+    }
+
+    /// Starts a run.
+    pub fn run(&self, pipeline: PipelineId) -> RunId {
+        self.block_on(async |client| client.start_run(pipeline, &NewRun::default()).await).id
+    }
+
+    /// How a run stands.
+    pub fn details(&self, run: RunId) -> RunDetails {
+        self.block_on(async |client| client.run(run).await)
+    }
+
+    /// Waits until a run has ended.
+    pub fn ended(&self, run: RunId) -> RunDetails {
+        self.wait_for("the run to end", || self.details(run).about.status.is_final());
+        self.details(run)
+    }
+
+    /// All lines of the log of a run's attempt, in order.
+    pub fn lines(&self, run: RunId, attempt: u32) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut query = LogQuery { limit: Some(10_000), attempt: Some(attempt), job: Some(0), ..LogQuery::default() };
+        loop {
+            let page = self.block_on(async |client| client.logs(run, &query).await);
+            lines.extend(page.items.into_iter().map(|line| line.text));
+            match page.next_cursor {
+                Some(cursor) => query.cursor = Some(cursor),
+                None => return lines,
+            }
+        }
+    }
+
+    /// Waits two minutes at most.
+    pub fn wait_for(&self, what: &str, mut condition: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !condition() {
+            assert!(Instant::now() < deadline, "waited 120 s for {what}\n{}", self.logs());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// What all processes said.
+    pub fn logs(&self) -> String {
+        let tail = |process: &Process| {
+            let log = process.log();
+            let from = log.char_indices().rev().nth(6_000).map_or(0, |(at, _)| at);
+            format!("--- {}\n{}\n", process.name, &log[from..])
+        };
+        self.servers.iter().chain(&self.agents).map(tail).collect()
+    }
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// An empty database behind a gate.
+fn database(folder: &Path) -> (Gate, String) {
+    let server = std::env::var("OXIDE_TEST_POSTGRES").unwrap();
+    let name = format!("fleet_{}", folder.file_name().unwrap().to_string_lossy().trim_start_matches('.').to_lowercase());
+    let made = Command::new("psql").args([&server, "-q", "-c", &format!("CREATE DATABASE {name}")]).status();
+    assert!(made.unwrap().success(), "could not make a database for the test");
+    let (user, rest) = server.strip_prefix("postgres://").unwrap().split_once('@').unwrap();
+    let (address, _) = rest.split_once('/').unwrap();
+    let gate = Gate::to(address.parse().unwrap());
+    let url = format!("postgres://{user}@{}/{name}", gate.address());
+    (gate, url)
+}

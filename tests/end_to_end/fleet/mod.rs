@@ -1,0 +1,36 @@
+//! Servers and agents under fault: things are killed, cut off and taken away, and every story says what was lost: nothing.
+//!
+//! `deployment` starts servers and agents as an operator does; `counter` is a job that keeps an account of its own; `gate` cuts
+//! connections. Each story is told on one server with SQLite, and on two servers with PostgreSQL, NATS and three agents.
+
+mod agent_dies;
+mod counter;
+mod cut_off;
+mod deployment;
+mod gate;
+mod parts_away;
+mod server_dies;
+
+/// Tells a story on both kinds of deployment.
+macro_rules! on_both {
+    ($($story:ident),+ $(,)?) => {
+        $(mod $story {
+            use crate::fleet::deployment::Shape;
+
+            #[test]
+            fn on_sqlite() {
+                if Shape::Sqlite.is_available() {
+                    super::$story(Shape::Sqlite);
+                }
+            }
+
+            #[test]
+            fn on_postgres_and_nats() {
+                if Shape::Postgres.is_available() {
+                    super::$story(Shape::Postgres);
+                }
+            }
+        })+
+    };
+}
+use on_both;

@@ -1,0 +1,82 @@
+//! kill -9 of servers.
+
+use std::{thread, time::Duration};
+
+use super::{
+    counter::Counter,
+    deployment::{Fleet, Shape},
+    on_both,
+};
+
+on_both!(a_server_is_killed_in_the_middle_of_a_stage, a_server_and_an_agent_are_killed_together, a_server_is_stopped_in_good_order);
+
+/// The agent goes on meanwhile and hands in what it kept: one attempt, not a line lost.
+fn a_server_is_killed_in_the_middle_of_a_stage(shape: Shape) {
+    let mut fleet = Fleet::start(shape);
+    let (counter, text) = Counter::new(fleet.folder(), 100, "0.05");
+    let pipeline = fleet.pipeline(&text);
+    let run = fleet.run(pipeline);
+    counter.wait_until(&fleet, 20);
+    for server in &mut fleet.servers {
+        server.kill();
+    }
+    thread::sleep(Duration::from_secs(2));
+    for index in 0..fleet.servers.len() {
+        fleet.servers[index].start();
+    }
+    assert_eq!(counter.nothing_is_lost(&fleet, run), 1, "the attempt was given up although its agent lived");
+}
+
+/// Both come back: the old attempt is visible as lost, a new one counts from the beginning.
+fn a_server_and_an_agent_are_killed_together(shape: Shape) {
+    let mut fleet = Fleet::start(shape);
+    let (counter, text) = Counter::new(fleet.folder(), 60, "0.05");
+    let pipeline = fleet.pipeline(&text);
+    let run = fleet.run(pipeline);
+    counter.wait_until(&fleet, 20);
+    fleet.servers.iter_mut().for_each(|server| server.kill());
+    fleet.agents.iter_mut().for_each(|agent| agent.kill());
+    fleet.servers.iter_mut().for_each(|server| server.start());
+    fleet.agents.iter_mut().for_each(|agent| agent.start());
+    assert_eq!(counter.nothing_is_lost(&fleet, run), 2, "the lost attempt and the new one are both to be seen");
+}
+
+/// SIGTERM in the middle: the run goes on after the start.
+fn a_server_is_stopped_in_good_order(shape: Shape) {
+    let mut fleet = Fleet::start(shape);
+    let (counter, text) = Counter::new(fleet.folder(), 60, "0.05");
+    let pipeline = fleet.pipeline(&text);
+    let run = fleet.run(pipeline);
+    counter.wait_until(&fleet, 10);
+    fleet.servers.iter_mut().for_each(|server| server.stop());
+    fleet.servers.iter_mut().for_each(|server| server.start());
+    assert_eq!(counter.nothing_is_lost(&fleet, run), 1);
+}
+
+/// The first server leads; it is killed while runs go on and new ones come. The second one takes over.
+#[test]
+fn the_leader_is_killed_under_load() {
+    if !Shape::Postgres.is_available() {
+        return;
+    }
+    let mut fleet = Fleet::start(Shape::Postgres);
+    let folder = fleet.folder().join("first");
+    std::fs::create_dir(&folder).unwrap();
+    let (counter, text) = Counter::new(&folder, 100, "0.05");
+    let first = fleet.pipeline(&text);
+    let small = fleet.pipeline(
+        "version: \"1\"\nname: small\nstages:\n  a:\n    environment: host\n    steps: [{ run: \"true\" }]\n",
+    );
+    let counting = fleet.run(first);
+    let mut runs: Vec<_> = (0..20).map(|_| fleet.run(small)).collect();
+    counter.wait_until(&fleet, 10);
+    fleet.servers[0].kill();
+    runs.extend((0..20).map(|_| fleet.run(small)));
+    assert_eq!(counter.nothing_is_lost(&fleet, counting), 1, "the attempt was given up although its agent lived");
+    for run in runs {
+        let ended = fleet.ended(run).about;
+        assert_eq!(ended.status, oxide_core::outcome::Status::Success, "{:?}\n{}", ended.reason, fleet.logs());
+    }
+    fleet.servers[0].start();
+    fleet.wait_until_ready(0);
+}
