@@ -15,9 +15,12 @@ use rustls::{
 
 use crate::certificates::Certificates;
 
+/// The status and the body of the answer to a request.
+type AnswerTo = dyn Fn(&str) -> (u16, String) + Send + Sync;
+
 /// What a server answers to each request: a status and a body of JSON. Connections are kept open.
 #[derive(Clone)]
-pub struct Answers(Arc<dyn Fn(&str) -> (u16, String) + Send + Sync>);
+pub struct Answers(Arc<AnswerTo>);
 
 impl Answers {
     pub fn of(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Answers {

@@ -37,6 +37,8 @@ pub enum Command {
     Runs(command::runs::Arguments),
     /// Serve pipelines to people and agents: API, scheduler, and an agent in this process.
     Server(command::server::Arguments),
+    /// Back up and restore the data of a server, and change its master key.
+    Admin(command::admin::Arguments),
     /// Take jobs of a server and run them on this machine.
     Agent(command::agent::Arguments),
     /// Ask a run of a server to end.

@@ -292,7 +292,7 @@ impl Fleet {
 
     /// Waits until a server says that it is ready.
     pub fn wait_until_ready(&self, index: usize) {
-        let url = format!("http://{}/ready", self.server_address(index));
+        let url = format!("http://{}/api/v1/ready", self.server_address(index));
         self.wait_for("a server to be ready", || {
             self.runtime.block_on(async {
                 let asked = reqwest::Client::new().get(&url).timeout(Duration::from_secs(2)).send().await;

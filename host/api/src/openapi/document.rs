@@ -105,7 +105,7 @@ fn description(about: &About) -> String {
         Access::Public => "Needs no token.".to_owned(),
         Access::SignedIn => "Needs a token or a session; of whom, does not matter.".to_owned(),
         Access::Project(role) => format!("Needs the role `{role}` in the project."),
-        Access::Organization(role) if role == oxide_core::access::Role::Viewer => "Every user may.".to_owned(),
+        Access::Organization(oxide_core::access::Role::Viewer) => "Every user may.".to_owned(),
         Access::Organization(_) => "Administrators only.".to_owned(),
         Access::Agent => "Needs the credential of an agent.".to_owned(),
         Access::Signed => "Needs a signature.".to_owned(),

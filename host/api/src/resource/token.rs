@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     caller::Caller,
-    error::ApiError,
+    error::{ApiError, ErrorKind},
     extract::{Created, Json, NoContent, Path, Query},
     page,
     resource::{project, user},
@@ -48,7 +48,8 @@ pub fn routes() -> Vec<Route> {
                  may, and works no longer.",
             )
             .body::<NewToken>()
-            .answer::<CreatedToken>(201, "The token."),
+            .answer::<CreatedToken>(201, "The token.")
+            .errors(&[ErrorKind::NotFound]),
         Route::delete("/api/v1/tokens/{token}", "revoke_token", revoke)
             .tag(Tag::Tokens)
             .access(Access::SignedIn)

@@ -1,6 +1,8 @@
 //! The API as its users see it: the real router on a real socket, with SQLite, and with PostgreSQL where the test command
 //! starts one.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
+
 mod errors;
 mod limits;
 mod providers;

@@ -82,7 +82,7 @@ fn promise(access: Access, comer: Comer) -> Promise {
         (Access::Project(_) | Access::Organization(_), Puller) => Promise::Forbidden,
         (Access::Project(_) | Access::Organization(_), Administrator) => Promise::Allowed,
         (Access::Project(needed), Member(role)) if role >= needed => Promise::Allowed,
-        (Access::Project(needed), Reader) if needed == Role::Viewer => Promise::Allowed,
+        (Access::Project(Role::Viewer), Reader) => Promise::Allowed,
         (Access::Project(_), _) => Promise::Forbidden,
         (Access::Organization(_), Bound) => Promise::Forbidden,
         (Access::Organization(Role::Viewer), _) => Promise::Allowed,

@@ -58,7 +58,7 @@ pub fn login(arguments: &Login) -> Result<Exit, Failure> {
             }
             let client = client(Some(token.clone()))?;
             let me = in_runtime(async { client.me().await.map_err(|error| refused(&error)) })?;
-            (token, me.name)
+            (token, me.user.name)
         }
     };
     home.keep_token(&server, Some(token))?;

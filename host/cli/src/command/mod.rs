@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod admin;
 pub mod agent;
 pub mod agents;
 pub mod approvals;
@@ -39,6 +40,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Run(arguments) => run::run(&arguments, data_dir, blobs),
         Command::Logs(arguments) => logs::run(&arguments, data_dir),
         Command::Runs(arguments) => runs::run(&arguments, data_dir),
+        Command::Admin(arguments) => admin::run(&arguments, data_dir),
         Command::Server(arguments) => server::run(&arguments, data_dir, blobs),
         Command::Agent(arguments) => agent::run(&arguments, data_dir, blobs),
         Command::Cancel(arguments) => cancel::run(&arguments),

@@ -12,7 +12,6 @@ mod open;
 mod settings;
 
 use std::{
-    future::Future,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -37,6 +36,7 @@ use tokio::{
 use crate::{exit_code::Exit, failure::Failure, terminal::print};
 use config::ServerConfig;
 use open::Opened;
+pub use open::{location, of_vault, open_store};
 
 /// Connections of agents (two long polls each), people and programs.
 const BOUNDS: Bounds = Bounds { connections_max: 4096, address_connections_max: 2048 };
@@ -149,22 +149,20 @@ impl Told {
         Ok(Told { terminate, interrupt: signal(SignalKind::interrupt()).map_err(failed)? })
     }
 
-    fn wait(mut self) -> impl Future<Output = ()> + Send + 'static {
-        async move {
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("ending");
+        // A second one does not wait.
+        tokio::spawn(async move {
             tokio::select! {
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
             }
-            tracing::info!("ending");
-            // A second one does not wait.
-            tokio::spawn(async move {
-                tokio::select! {
-                    _ = self.terminate.recv() => {}
-                    _ = self.interrupt.recv() => {}
-                }
-                std::process::exit(130);
-            });
-        }
+            std::process::exit(130);
+        });
     }
 }
 

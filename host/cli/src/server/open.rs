@@ -44,7 +44,7 @@ pub async fn open(
     nats: Option<Nats>,
 ) -> Result<Opened, Failure> {
     let clock = Clock::from(oxide_agent::system_clock());
-    let store = open_store(config, data).await?;
+    let store = open_store(&location(config.database.as_deref(), data)?).await?;
     let vault = Vault::open(&store, KeySource::environment_or(data.join("secret.key")), clock.now()).await;
     let vault = Arc::new(vault.map_err(|error| of_vault(&error))?);
     let secret = async |name: &str| {
@@ -108,17 +108,23 @@ fn address_for_servers(config: &ServerConfig, address: SocketAddr) -> String {
     }
 }
 
-async fn open_store(config: &ServerConfig, data: &Path) -> Result<Store, Failure> {
-    let location = match &config.database {
-        Some(text) => Location::parse(text).map_err(|error| Failure::usage(error.to_string()))?,
-        None => Location::Sqlite(data.join("server.db")),
-    };
-    Store::open(&location)
+/// Where the database of a server is.
+pub fn location(database: Option<&str>, data: &Path) -> Result<Location, Failure> {
+    match database {
+        Some(text) => Location::parse(text).map_err(|error| Failure::usage(error.to_string())),
+        None => Ok(Location::Sqlite(data.join("server.db"))),
+    }
+}
+
+/// Opens the database of a server.
+pub async fn open_store(location: &Location) -> Result<Store, Failure> {
+    Store::open(location)
         .await
         .map_err(|error| Failure::of(&error).hint("`--database DATABASE` names a file or a PostgreSQL server"))
 }
 
-fn of_vault(error: &VaultError) -> Failure {
+/// Why secrets cannot be read or written, and what to do.
+pub fn of_vault(error: &VaultError) -> Failure {
     let failure = Failure::of(error);
     match error.hint() {
         Some(hint) => failure.hint(hint),

@@ -47,7 +47,7 @@ impl Client {
     /// # Errors
     /// The server cannot be reached, or says no.
     pub async fn create_agent_token(&self, token: &NewAgentToken) -> Result<CreatedAgentToken, ClientError> {
-        let url = self.transport.url(["agents", "tokens"]);
+        let url = self.transport.url(["agent-tokens"]);
         self.transport.json(Method::POST, url, Body::json(token)).await
     }
 }

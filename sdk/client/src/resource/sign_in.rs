@@ -3,7 +3,7 @@
 use http::Method;
 use oxide_core::api::{
     sign_in::{Setup, SetupDone},
-    user::User,
+    user::Me,
 };
 
 use crate::{Client, ClientError, transport::Body};
@@ -18,11 +18,11 @@ impl Client {
         self.transport.json(Method::POST, url, Body::json(setup)).await
     }
 
-    /// The user that the token speaks for.
+    /// The user that the token speaks for, with roles.
     ///
     /// # Errors
     /// The token is not good, the server cannot be reached, or says no.
-    pub async fn me(&self) -> Result<User, ClientError> {
-        self.transport.json(Method::GET, self.transport.url(["users", "me"]), Body::None).await
+    pub async fn me(&self) -> Result<Me, ClientError> {
+        self.transport.json(Method::GET, self.transport.url(["user"]), Body::None).await
     }
 }

@@ -165,7 +165,7 @@ fn may_see(rights: &Rights, event: &Event) -> bool {
 /// Are all events behind this number still there?
 fn check_kept(since: u64, first: Option<u64>) -> Result<(), ApiError> {
     match first {
-        Some(first) if since > 0 && since + 1 < first => {
+        Some(first) if since > 0 && since < first.saturating_sub(1) => {
             Err(ApiError::new(ErrorKind::Gone, format!("events up to {} have been forgotten", first - 1))
                 .suggest("read the runs again, then follow what happens from now on: leave `since` out"))
         }
