@@ -175,6 +175,7 @@ def main():
             *[sys.executable, "-m", "schemathesis.cli", "--config-file", str(file), "--no-color"],
             *["run", f"{server.address}/api/v1/openapi.json", *left_out],
             *["--continue-on-failure", "--request-timeout", "30", "--generation-database", "none", "--warnings", "off"],
+            *["--max-examples", "20", "--no-shrink"],
             *sys.argv[2:],
         ]
         found = subprocess.run(command, cwd=place, env=environment).returncode != 0

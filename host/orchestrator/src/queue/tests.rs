@@ -129,7 +129,8 @@ fn whatever_happens_an_agent_gets_the_best_that_it_fits() {
     let kinds = ["", "linux", "gpu", "linux gpu", "arm"];
     for seed in 0..200 {
         let mut chance = Chance(seed);
-        let (mut queue, mut plain): (Queue, Vec<(Reverse<i64>, i64, u32, &str)>) = (Queue::default(), Vec::new());
+        let mut queue = Queue::default();
+        let mut plain: Vec<(Reverse<i64>, i64, u32, &str)> = Vec::new();
         for number in 0..150 {
             match chance.below(5) {
                 0 | 1 => {

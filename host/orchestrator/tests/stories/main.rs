@@ -1,5 +1,7 @@
 //! Stories of an orchestrator with a real store and agents that speak the five messages.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
