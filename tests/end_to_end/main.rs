@@ -21,6 +21,7 @@ mod docker_build;
 mod docker_proxy;
 mod embedded_registry;
 mod examples;
+mod fleet;
 mod golden;
 mod http;
 mod inspect;

@@ -55,7 +55,7 @@ fn commands_run_in_the_shell_of_the_flake() {
     project.set("NIX_CONFIG", "sandbox = false\nsubstituters =\nbuild-users-group =\n");
     let state = project.data().join("nix").to_string_lossy().into_owned();
     project.set("NIX_STATE_DIR", &state);
-    let ended = project.oxide(&["run", "."]).expect(1);
+    let ended = project.oxide(&["run", "--verbose", "."]).expect(1);
     for line in ["hello from the shell, yes, Ada", "from the checkout"] {
         assert!(ended.stdout.contains(line), "{}", ended.stdout);
     }

@@ -1,6 +1,9 @@
 //! A job that counts aloud, and keeps an account of its own outside of all that is tested.
 
-use std::{fs, path::{Path, PathBuf}};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use oxide_core::{api::run::RunDetails, id::RunId, outcome::Status};
 

@@ -61,7 +61,6 @@ impl Shape {
 /// Servers and agents that run.
 pub struct Fleet {
     folder: TempDir,
-    pub shape: Shape,
     pub servers: Vec<Process>,
     pub agents: Vec<Process>,
     /// Between the servers and their database.
@@ -187,6 +186,8 @@ impl Drop for Nats {
 impl Fleet {
     /// Starts everything and signs in.
     pub fn start(shape: Shape) -> Fleet {
+        // Fails if another story has installed it, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = TempDir::new().unwrap();
         let runtime = Runtime::new().unwrap();
         let ports: Vec<u16> = (0..shape.servers()).map(|_| free_port()).collect();
@@ -201,29 +202,20 @@ impl Fleet {
             nats = Some(server);
         }
         // Servers of one database have one master key, and trust each other.
-        let environment = vec![
-            ("OXIDE_SECRET_KEY".to_owned(), "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned()),
-        ];
+        let environment =
+            vec![("OXIDE_SECRET_KEY".to_owned(), "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned())];
         let servers = ports.iter().enumerate().map(|(index, port)| {
             let data = folder.path().join(format!("server-{index}")).display().to_string();
             let address = format!("127.0.0.1:{port}");
-            let mut arguments = vec!["server".to_owned(), "--listen".to_owned(), address, "--data-dir".to_owned(), data];
+            let mut arguments =
+                vec!["server".to_owned(), "--listen".to_owned(), address, "--data-dir".to_owned(), data];
             arguments.push("--no-agent".to_owned());
             arguments.extend(shared.iter().cloned());
             Process::new(folder.path(), &format!("server-{index}"), arguments, environment.clone())
         });
         let servers = servers.collect();
-        let mut fleet = Fleet {
-            shape,
-            servers,
-            agents: Vec::new(),
-            database_gate,
-            nats,
-            ports,
-            token: String::new(),
-            runtime,
-            folder,
-        };
+        let mut fleet =
+            Fleet { servers, agents: Vec::new(), database_gate, nats, ports, token: String::new(), runtime, folder };
         // One after the other: the first one makes the tables and prints how to sign in.
         for index in 0..shape.servers() {
             fleet.servers[index].start();
@@ -381,7 +373,8 @@ fn free_port() -> u16 {
 /// An empty database behind a gate.
 fn database(folder: &Path) -> (Gate, String) {
     let server = std::env::var("OXIDE_TEST_POSTGRES").unwrap();
-    let name = format!("fleet_{}", folder.file_name().unwrap().to_string_lossy().trim_start_matches('.').to_lowercase());
+    let name =
+        format!("fleet_{}", folder.file_name().unwrap().to_string_lossy().trim_start_matches('.').to_lowercase());
     let made = Command::new("psql").args([&server, "-q", "-c", &format!("CREATE DATABASE {name}")]).status();
     assert!(made.unwrap().success(), "could not make a database for the test");
     let (user, rest) = server.strip_prefix("postgres://").unwrap().split_once('@').unwrap();

@@ -8,7 +8,11 @@ use super::{
     on_both,
 };
 
-on_both!(a_server_is_killed_in_the_middle_of_a_stage, a_server_and_an_agent_are_killed_together, a_server_is_stopped_in_good_order);
+on_both!(
+    a_server_is_killed_in_the_middle_of_a_stage,
+    a_server_and_an_agent_are_killed_together,
+    a_server_is_stopped_in_good_order
+);
 
 /// The agent goes on meanwhile and hands in what it kept: one attempt, not a line lost.
 fn a_server_is_killed_in_the_middle_of_a_stage(shape: Shape) {
