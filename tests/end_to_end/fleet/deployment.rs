@@ -202,8 +202,7 @@ impl Fleet {
             nats = Some(server);
         }
         // Servers of one database have one master key, and trust each other.
-        let environment =
-            vec![("OXIDE_SECRET_KEY".to_owned(), "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned())];
+        let environment = vec![("OXIDE_SECRET_KEY".to_owned(), format!("1:{}", "0123456789abcdef".repeat(4)))];
         let servers = ports.iter().enumerate().map(|(index, port)| {
             let data = folder.path().join(format!("server-{index}")).display().to_string();
             let address = format!("127.0.0.1:{port}");
