@@ -215,12 +215,14 @@ impl Fleet {
         let servers = servers.collect();
         let mut fleet =
             Fleet { servers, agents: Vec::new(), database_gate, nats, ports, token: String::new(), runtime, folder };
-        // One after the other: the first one makes the tables and prints how to sign in.
+        // One after the other: a server that starts while nobody can sign in makes a new code in the place of the last.
         for index in 0..shape.servers() {
             fleet.servers[index].start();
             fleet.wait_until_ready(index);
+            if index == 0 {
+                fleet.sign_in();
+            }
         }
-        fleet.sign_in();
         for index in 0..shape.agents() {
             fleet.join(&format!("agent-{index}"), None);
         }
