@@ -56,32 +56,3 @@ fn a_server_is_stopped_in_good_order(shape: Shape) {
     fleet.servers.iter_mut().for_each(|server| server.start());
     assert_eq!(counter.nothing_is_lost(&fleet, run), 1);
 }
-
-/// The first server leads; it is killed while runs go on and new ones come. The second one takes over.
-#[test]
-fn the_leader_is_killed_under_load() {
-    if !Shape::Postgres.is_available() {
-        return;
-    }
-    let mut fleet = Fleet::start(Shape::Postgres);
-    let folder = fleet.folder().join("first");
-    std::fs::create_dir(&folder).unwrap();
-    let (counter, text) = Counter::new(&folder, 100, "0.05");
-    let first = fleet.pipeline(&text);
-    let small = fleet.pipeline(
-        "version: \"1\"\nname: small\nstages:\n  a:\n    environment: host\n    steps: [{ run: \"true\" }]\n",
-    );
-    let counting = fleet.run(first);
-    let mut runs: Vec<_> = (0..20).map(|_| fleet.run(small)).collect();
-    counter.wait_until(&fleet, 10);
-    fleet.servers[0].kill();
-    runs.extend((0..20).map(|_| fleet.run(small)));
-    // An agent knows one address: one that spoke to the dead server is cut off, and then there is a second attempt.
-    assert!(counter.nothing_is_lost(&fleet, counting) <= 2);
-    for run in runs {
-        let ended = fleet.ended(run).about;
-        assert_eq!(ended.status, oxide_core::outcome::Status::Success, "{:?}\n{}", ended.reason, fleet.logs());
-    }
-    fleet.servers[0].start();
-    fleet.wait_until_ready(0);
-}
