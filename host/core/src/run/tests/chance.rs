@@ -173,6 +173,8 @@ fn happen(world: &mut World, chance: Chance) {
 fn let_it_end(world: &mut World) {
     world.write();
     world.apply(RunEvent::Start);
+    // What was due when a process died is due when the next one looks.
+    world.apply(RunEvent::TimerFired);
     world.write();
     for _ in 0..1000 {
         if world.machine.is_final() {
