@@ -43,6 +43,8 @@ pub struct ServerConfig {
     pub rate_limit: RateSettings,
     /// How long things are kept.
     pub retention: RetentionSettings,
+    /// A collector of OpenTelemetry.
+    pub traces: TraceSettings,
     /// Ways to sign in with a browser.
     pub sign_in: SignInSettings,
 }
@@ -99,6 +101,16 @@ pub struct RetentionSettings {
     pub events_days: u32,
     /// Deliveries of webhooks.
     pub deliveries_days: u32,
+}
+
+/// A collector of OpenTelemetry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TraceSettings {
+    /// Its address for OTLP over HTTP; no traces if nothing is said.
+    pub endpoint: Option<String>,
+    /// Headers that it wants, each as NAME=VALUE.
+    pub headers: Vec<String>,
 }
 
 /// Ways to sign in with a browser.
@@ -167,6 +179,7 @@ impl Default for ServerConfig {
             registry: RegistrySettings::default(),
             rate_limit: RateSettings::default(),
             retention: RetentionSettings::default(),
+            traces: TraceSettings::default(),
             sign_in: SignInSettings::default(),
         }
     }
@@ -268,6 +281,12 @@ const SETTINGS: &[Setting] = &[
     setting("rate_limit.per_address", "3000", "Requests per minute of one address without a token."),
     setting("retention.events_days", "7", "How long events can be read again; 0: for ever."),
     setting("retention.deliveries_days", "30", "How long deliveries of webhooks are kept; 0: for ever."),
+    setting(
+        "traces.endpoint",
+        r#""http://collector.example.com:4318""#,
+        "Tell this collector of OpenTelemetry about runs, as OTLP over HTTP in JSON. Default: none.",
+    ),
+    setting("traces.headers", r#"["authorization=Bearer TOKEN"]"#, "Headers that it wants. Default: none."),
     setting(
         "sign_in.github.client_id",
         r#""Iv1.0123456789abcdef""#,

@@ -1,15 +1,17 @@
 //! The parts of a server put together: store, leadership, bus, API, registry, and an agent of its own.
 //!
 //! [`config`] is what the operator says, [`settings`] the same in the words of the API; [`open`] makes the parts of it; [`nats`]
-//! takes events out and lets agents in; [`agent`] is the one within; [`housekeeping`] forgets what is old. The order of the end is
+//! takes events out and lets agents in; [`traces`] tells a collector of runs; [`agent`] is the one within; [`housekeeping`] forgets what is old. The order of the end is
 //! that of the beginning, backwards.
 
 mod agent;
 pub mod config;
 mod housekeeping;
+mod leading;
 mod nats;
 mod open;
 mod settings;
+mod traces;
 
 use std::{
     net::SocketAddr,
@@ -68,6 +70,7 @@ pub async fn run(config: ServerConfig, data: PathBuf) -> Result<Exit, Failure> {
         true => Some(agent::start(&config, &data, &engine.election, engine.blobs.clone()).await?),
         false => None,
     };
+    let traces = traces::tell(&config.traces, &state)?;
     let housekeeping = tokio::spawn(housekeeping::run(store.clone(), config.retention.clone()));
     greet(&store, &clock, &url).await?;
     // Streams of events end with the bus, and do not hold up the end.
@@ -80,6 +83,9 @@ pub async fn run(config: ServerConfig, data: PathBuf) -> Result<Exit, Failure> {
     housekeeping.abort();
     if let Some(agent) = agent {
         agent.end().await;
+    }
+    if let Some(traces) = traces {
+        traces.end().await;
     }
     if let Some((publishing, answering)) = outside {
         answering.end().await;

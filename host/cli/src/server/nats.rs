@@ -10,13 +10,14 @@ use oxide_bus::nats::{
     publish::{Outbox, OutboxError, Publisher},
 };
 use oxide_core::{event::NumberedEvent, protocol::LinkError};
-use oxide_orchestrator::{Election, Leadership};
+use oxide_orchestrator::Election;
 use oxide_store::{CredentialHash, EventsChanged, Store};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
 };
 
+use super::leading::Leading;
 use crate::failure::Failure;
 
 /// How far events are published, as the store calls it.
@@ -32,40 +33,14 @@ pub async fn connect(servers: Option<&str>) -> Result<Option<Nats>, Failure> {
     Ok(Some(nats))
 }
 
-/// Events on their way out.
-pub struct Publishing {
-    task: JoinHandle<()>,
-}
-
 /// Publishes whenever this server leads.
-pub fn publish(nats: &Nats, store: &Store, election: &Election) -> Publishing {
+pub fn publish(nats: &Nats, store: &Store, election: &Election) -> Leading {
     let (connection, store) = (nats.clone(), store.clone());
-    let mut leadership = election.watch();
-    let task = tokio::spawn(async move {
-        loop {
-            let leads = |leadership: &Leadership| matches!(leadership, Leadership::Here(_));
-            if leadership.wait_for(leads).await.is_err() {
-                return;
-            }
-            let outbox = StoreOutbox { changed: Mutex::new(store.events_changed()), store: store.clone() };
-            let (publisher, _) = Publisher::new(connection.clone(), Arc::new(outbox));
-            tokio::select! {
-                () = publisher.run() => {}
-                deposed = leadership.wait_for(|now| !leads(now)) => {
-                    if deposed.is_err() { return }
-                }
-            }
-        }
-    });
-    Publishing { task }
-}
-
-impl Publishing {
-    /// Ends. What was not published is published by who leads next.
-    pub async fn end(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
+    Leading::begin(election, move || {
+        let outbox = StoreOutbox { changed: Mutex::new(store.events_changed()), store: store.clone() };
+        let (publisher, _) = Publisher::new(connection.clone(), Arc::new(outbox));
+        publisher.run()
+    })
 }
 
 /// The outbox of the store.

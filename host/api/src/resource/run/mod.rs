@@ -2,7 +2,7 @@
 
 mod findings;
 mod start;
-mod view;
+pub(crate) mod view;
 
 use axum::extract::State;
 use oxide_core::{
@@ -174,15 +174,7 @@ async fn get(
     Path(run): Path<String>,
 ) -> Result<Json<RunDetails>, ApiError> {
     let row = find(&state, &caller, &run).await?;
-    let (plan, stages) = (state.store.plan(row.id).await?, state.store.stages(row.id).await?);
-    let parts = view::Parts {
-        stages,
-        jobs: state.store.jobs(row.id).await?,
-        attempts: state.store.attempts(row.id).await?,
-        steps: state.store.steps(row.id).await?,
-        approvals: view::approvals_of(&state, row.id, &plan).await?,
-    };
-    Ok(Json(view::details(row, &plan, parts)))
+    Ok(Json(view::of_row(&state, row).await?))
 }
 
 async fn cancel(

@@ -43,20 +43,16 @@ pub(super) fn plugin(pin: &PluginPin) -> PluginRef {
 }
 
 /// What stands below a run.
-pub(super) struct Parts {
-    pub stages: Vec<StageRow>,
-    pub jobs: Vec<JobRow>,
-    pub attempts: Vec<AttemptRow>,
-    pub steps: Vec<StepRow>,
-    pub approvals: Vec<(StageIndex, ApprovalId)>,
+struct Parts {
+    stages: Vec<StageRow>,
+    jobs: Vec<JobRow>,
+    attempts: Vec<AttemptRow>,
+    steps: Vec<StepRow>,
+    approvals: Vec<(StageIndex, ApprovalId)>,
 }
 
 /// The approvals of a run, if its plan has any.
-pub(super) async fn approvals_of(
-    state: &ServerState,
-    run: RunId,
-    plan: &Plan,
-) -> Result<Vec<(StageIndex, ApprovalId)>, ApiError> {
+async fn approvals_of(state: &ServerState, run: RunId, plan: &Plan) -> Result<Vec<(StageIndex, ApprovalId)>, ApiError> {
     if plan.stages.iter().all(|stage| stage.approval.is_none()) {
         return Ok(Vec::new());
     }
@@ -65,8 +61,20 @@ pub(super) async fn approvals_of(
     Ok(found.items.into_iter().map(|found| (found.approval.stage, found.approval.id)).collect())
 }
 
-/// A run with everything below it.
-pub(super) fn details(row: RunRow, plan: &Plan, parts: Parts) -> RunDetails {
+/// A run with everything below it, as it is stored now.
+pub(crate) async fn of_row(state: &ServerState, row: RunRow) -> Result<RunDetails, ApiError> {
+    let (plan, stages) = (state.store.plan(row.id).await?, state.store.stages(row.id).await?);
+    let parts = Parts {
+        stages,
+        jobs: state.store.jobs(row.id).await?,
+        attempts: state.store.attempts(row.id).await?,
+        steps: state.store.steps(row.id).await?,
+        approvals: approvals_of(state, row.id, &plan).await?,
+    };
+    Ok(details(row, &plan, parts))
+}
+
+fn details(row: RunRow, plan: &Plan, parts: Parts) -> RunDetails {
     let stages = parts.stages.iter().map(|stage| self::stage(plan, stage, &parts)).collect();
     RunDetails { about: run(row), stages }
 }
