@@ -19,7 +19,7 @@ use reqwest::{
 
 use super::{
     auth::{self, Challenge, TokenRequest},
-    credentials::{self, Account},
+    credentials::{self, Account, OwnAccount},
     error::OciError,
     reference::Repository,
 };
@@ -51,6 +51,8 @@ pub struct ClientSettings {
     pub insecure_hosts: Vec<String>,
     /// Where accounts are kept, as Docker writes it.
     pub accounts: PathBuf,
+    /// Accounts that this program has itself; each goes before one that is kept for the same host.
+    pub own_accounts: Vec<OwnAccount>,
     /// The wait before the second try; it doubles.
     pub first_wait: Duration,
     /// How long a registry may say nothing. While it takes an upload it says nothing, and gets more time.
@@ -62,6 +64,7 @@ impl Default for ClientSettings {
         ClientSettings {
             insecure_hosts: insecure_hosts(std::env::var(INSECURE_REGISTRIES).ok().as_deref()),
             accounts: credentials::docker_settings(),
+            own_accounts: Vec::new(),
             first_wait: Duration::from_millis(500),
             silence: Duration::from_secs(30),
         }
@@ -397,6 +400,9 @@ impl Connections {
     }
 
     async fn account(&self, repository: &Repository) -> Result<Account, OciError> {
+        if let Some(own) = self.settings.own_accounts.iter().find(|own| own.host == repository.host()) {
+            return Ok(Account::Password { username: own.username.clone(), password: own.password.clone() });
+        }
         let (file, host) = (self.settings.accounts.clone(), repository.host().to_owned());
         let found = tokio::task::spawn_blocking(move || credentials::account(&file, &host)).await;
         let found = found.map_err(|_| protocol(repository, "reading the accounts was cut off"))?;

@@ -1,4 +1,4 @@
-//! Accounts for registries: those that `docker login` and its helpers keep. We keep none of our own.
+//! Accounts for registries: those that `docker login` and its helpers keep, and those that a program has itself.
 
 use std::{
     fs::File,
@@ -22,6 +22,23 @@ pub enum Account {
     },
     /// A token that is exchanged for short-lived ones.
     IdentityToken(String),
+}
+
+/// An account that a program has itself, such as that of an agent at its server's registry.
+#[derive(Clone)]
+pub struct OwnAccount {
+    /// The host of the registry, with port if it has one.
+    pub host: String,
+    /// The name.
+    pub username: String,
+    /// The password or an access token in its place.
+    pub password: String,
+}
+
+impl std::fmt::Debug for OwnAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnAccount").field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 /// The accounts that Docker keeps cannot be read.
