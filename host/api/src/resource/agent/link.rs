@@ -29,7 +29,7 @@ use crate::{
     caller::Caller,
     error::ApiError,
     extract::{Json, NoContent, json_response},
-    route::{Access, Rate, Route, Tag},
+    route::{Access, Route, Tag},
     state::ServerState,
 };
 
@@ -44,7 +44,6 @@ pub fn routes() -> Vec<Route> {
         Route::post("/api/v1/agent/join", "join_agent", join)
             .tag(Tag::AgentLink)
             .access(Access::Public)
-            .rate(Rate::SignIn)
             .summary("Makes an agent known, with a token that works once. Answers with the credential of the agent.")
             .body::<JoinAgent>()
             .answer::<JoinedAgent>(201, "The agent; its credential is shown only now.")
