@@ -25,7 +25,7 @@ struct Row {
     ours: String,
     floor: String,
     ratio: String,
-    wanted: &'static str,
+    wanted: String,
     met: bool,
 }
 
@@ -62,7 +62,31 @@ fn measure(place: &Path) -> Outcome<Vec<Row>> {
         bench.hello()?,
     ];
     rows.extend(bench.large_components()?);
+    rows.extend(served()?);
     Ok(rows)
+}
+
+/// What a server does: the measurement prints rows itself.
+fn served() -> Outcome<Vec<Row>> {
+    say("a server, its own agent and 200 simulated ones");
+    let output = cargo(&["bench", "--quiet", "--profile", "dev", "--workspace", "--bench", "served", "--"])
+        .arg(root().join("tests/guests/noop/plugin.wasm"))
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("could not measure the server: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("measuring the server ended with {}", output.status));
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines()
+        .filter(|line| line.contains('\t'))
+        .map(|line| {
+            let words: Vec<String> = line.split('\t').map(str::to_owned).collect();
+            let [what, ours, floor, ratio, wanted, met] =
+                <[String; 6]>::try_from(words).map_err(|_| format!("not a row of six: {line}"))?;
+            Ok(Row { what, ours, floor, ratio, wanted, met: met == "yes" })
+        })
+        .collect()
 }
 
 struct Bench {
@@ -81,7 +105,7 @@ impl Bench {
             ours: show(ours),
             floor: format!("make, 1,000 × true: {}", show(theirs)),
             ratio: format!("{ratio:.2}"),
-            wanted: "≤ 0.5 (aim 0.25)",
+            wanted: "≤ 0.5 (aim 0.25)".to_owned(),
             met: ratio <= 0.5,
         })
     }
@@ -103,7 +127,7 @@ impl Bench {
             ours: show(ours),
             floor: format!("in a run of 100: {}", show(theirs)),
             ratio: format!("{ratio:.2}"),
-            wanted: "≤ 1.1",
+            wanted: "≤ 1.1".to_owned(),
             met: ratio <= 1.1,
         })
     }
@@ -119,7 +143,7 @@ impl Bench {
             ours: show(ours),
             floor: format!("make, 1,000 × true: {}", show(theirs)),
             ratio: format!("{ratio:.2}"),
-            wanted: "≤ 1.5",
+            wanted: "≤ 1.5".to_owned(),
             met: ratio <= 1.5,
         })
     }
@@ -140,7 +164,7 @@ impl Bench {
             ours: show(ours),
             floor: format!("seq into a file: {}", show(theirs)),
             ratio: format!("{ratio:.2}"),
-            wanted: "< 3 s",
+            wanted: "< 3 s".to_owned(),
             met: ours < Duration::from_secs(3),
         })
     }
@@ -156,7 +180,7 @@ impl Bench {
             ours: show(ours),
             floor: format!("sh -c echo: {}", show(theirs)),
             ratio: format!("{ratio:.1}"),
-            wanted: "< 150 ms",
+            wanted: "< 150 ms".to_owned(),
             met: ours < Duration::from_millis(150),
         })
     }
@@ -194,7 +218,7 @@ impl Bench {
                 ours: millis(first),
                 floor: format!("Cranelift alone: {}", millis(optimised)),
                 ratio: format!("{:.2}", first / optimised),
-                wanted: "≤ 0.14, or < 3 s",
+                wanted: "≤ 0.14, or < 3 s".to_owned(),
                 met: first * 7.0 <= optimised || first < 3000.0,
             });
             rows.push(Row {
@@ -202,7 +226,7 @@ impl Bench {
                 ours: millis(second),
                 floor: format!("its first use: {}", millis(first)),
                 ratio: format!("{:.4}", second / first),
-                wanted: "< 50 ms",
+                wanted: "< 50 ms".to_owned(),
                 met: second < 50.0,
             });
         }
