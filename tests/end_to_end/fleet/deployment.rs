@@ -1,7 +1,6 @@
 //! Servers and agents as an operator starts them, each a process of its own that can be killed.
 
 use std::{
-    fs::{self, File},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -25,7 +24,7 @@ use oxide_core::{
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::gate::Gate;
+use super::{gate::Gate, process::Process};
 
 /// What a deployment is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,75 +68,6 @@ pub struct Fleet {
     ports: Vec<u16>,
     token: String,
     pub runtime: Runtime,
-}
-
-/// A program that can be killed and started again as it was.
-pub struct Process {
-    name: String,
-    arguments: Vec<String>,
-    environment: Vec<(String, String)>,
-    log: PathBuf,
-    child: Option<Child>,
-}
-
-impl Process {
-    fn new(folder: &Path, name: &str, arguments: Vec<String>, environment: Vec<(String, String)>) -> Process {
-        let log = folder.join(format!("{name}.log"));
-        Process { name: name.to_owned(), arguments, environment, log, child: None }
-    }
-
-    /// Starts it. What it says goes to the end of its log.
-    pub fn start(&mut self) {
-        let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oxide"));
-        command
-            .args(&self.arguments)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .env("NO_COLOR", "1")
-            .env_remove("OXIDE_BLOBS")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
-        if let Some(host) = crate::oxide::docker() {
-            command.env("DOCKER_HOST", host);
-        }
-        self.child = Some(command.spawn().unwrap());
-    }
-
-    /// kill -9: no word of farewell.
-    pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    /// SIGTERM, and waits until it has ended.
-    pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
-            let deadline = Instant::now() + Duration::from_secs(20);
-            while child.try_wait().unwrap().is_none() {
-                assert!(Instant::now() < deadline, "{} does not stop; its log:\n{}", self.name, self.log());
-                thread::sleep(Duration::from_millis(20));
-            }
-        }
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.as_ref().expect("it was started").id()
-    }
-
-    /// What it said so far.
-    pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 /// A NATS server of one deployment, so that it can be away.
@@ -186,6 +116,16 @@ impl Drop for Nats {
 impl Fleet {
     /// Starts everything and signs in.
     pub fn start(shape: Shape) -> Fleet {
+        let mut fleet = Fleet::of_servers(shape, &[]);
+        for index in 0..shape.agents() {
+            fleet.join(&format!("agent-{index}"), None);
+        }
+        fleet.wait_for_agents(shape.agents());
+        fleet
+    }
+
+    /// Starts everything but agents, with these settings of the servers as environment variables, and signs in.
+    pub fn of_servers(shape: Shape, settings: &[(&str, &str)]) -> Fleet {
         // Fails if another story has installed it, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = TempDir::new().unwrap();
@@ -202,7 +142,8 @@ impl Fleet {
             nats = Some(server);
         }
         // Servers of one database have one master key, and trust each other.
-        let environment = vec![("OXIDE_SECRET_KEY".to_owned(), format!("1:{}", "0123456789abcdef".repeat(4)))];
+        let mut environment = vec![("OXIDE_SECRET_KEY".to_owned(), format!("1:{}", "0123456789abcdef".repeat(4)))];
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let servers = ports.iter().enumerate().map(|(index, port)| {
             let data = folder.path().join(format!("server-{index}")).display().to_string();
             let address = format!("127.0.0.1:{port}");
@@ -223,10 +164,6 @@ impl Fleet {
                 fleet.sign_in();
             }
         }
-        for index in 0..shape.agents() {
-            fleet.join(&format!("agent-{index}"), None);
-        }
-        fleet.wait_for_agents(shape.agents());
         fleet
     }
 
@@ -294,7 +231,7 @@ impl Fleet {
         });
     }
 
-    fn wait_for_agents(&self, count: usize) {
+    pub fn wait_for_agents(&self, count: usize) {
         self.wait_for("the agents to be online", || {
             let page = self.block_on(async |client| client.agents(&PageQuery { limit: Some(200), cursor: None }).await);
             page.items.iter().filter(|agent| agent.status != AgentStatus::Offline).count() >= count
@@ -357,17 +294,12 @@ impl Fleet {
 
     /// What all processes said.
     pub fn logs(&self) -> String {
-        let tail = |process: &Process| {
-            let log = process.log();
-            let from = log.char_indices().rev().nth(6_000).map_or(0, |(at, _)| at);
-            format!("--- {}\n{}\n", process.name, &log[from..])
-        };
-        self.servers.iter().chain(&self.agents).map(tail).collect()
+        self.servers.iter().chain(&self.agents).map(Process::tail).collect()
     }
 }
 
 /// A port that nobody listens on.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

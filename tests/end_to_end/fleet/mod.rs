@@ -1,15 +1,21 @@
 //! Servers and agents under fault: things are killed, cut off and taken away, and every story says what was lost: nothing.
 //!
-//! `deployment` starts servers and agents as an operator does; `counter` is a job that keeps an account of its own; `gate` cuts
-//! connections. Each story is told on one server with SQLite, and on two servers with PostgreSQL, NATS and three agents.
+//! `process` is a program that can be killed; `deployment` starts servers and agents as an operator does; `counter` is a job that keeps an account of its own; `gate` cuts
+//! connections. `as_the_readme_says`
+//! begins on an empty machine. Each other story is told on one server with SQLite, and on two servers with PostgreSQL, NATS and three agents.
 
 mod agent_dies;
+mod as_the_readme_says;
 mod counter;
 mod cut_off;
 mod deployment;
 mod gate;
+mod many;
 mod parts_away;
+mod process;
 mod server_dies;
+mod simulated;
+mod traced;
 
 /// Tells a story on both kinds of deployment.
 macro_rules! on_both {

@@ -19,6 +19,8 @@ pub fn run(words: &[&str]) -> Outcome {
     guests::ensure_target()?;
     let missing = packages::ensure(&[
         ("git", "git"),
+        ("curl", "curl"),
+        ("jq", "jq"),
         ("make", "make"),
         ("openssl", "openssl"),
         ("dockerd", "docker.io"),
