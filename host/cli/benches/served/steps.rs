@@ -20,7 +20,8 @@ pub async fn measure(server: &BenchServer, plugin: &str) {
     let account = BASE64_STANDARD.encode(format!("token:{}", server.token));
     server.file("config.json", &format!(r#"{{"auths": {{"{}": {{"auth": "{account}"}}}}}}"#, server.address));
     let reference = format!("{}/default/noop:1.0.0", server.address);
-    oxide(server, &["plugin", "push", plugin, &reference]);
+    let file = fs::canonicalize(plugin).unwrap().display().to_string();
+    oxide(server, &["plugin", "push", &file, &reference]);
     let pipeline = server.pipeline(text(&reference)).await;
     // The first one compiles.
     server.ended(server.run(pipeline).await).await;
@@ -50,9 +51,8 @@ fn locally(server: &BenchServer, plugin: &str) -> f64 {
     fs::copy(plugin, project.join("noop.wasm")).unwrap();
     let project = project.display().to_string();
     oxide(server, &["run", &project]);
-    let runs = oxide(server, &["runs", "--json", "--limit", "1", "-C", &project]);
-    let runs: serde_json::Value = serde_json::from_str(runs.lines().next().unwrap()).unwrap();
-    rate(runs["duration_ms"].as_u64().unwrap())
+    let runs: serde_json::Value = serde_json::from_str(&oxide(server, &["runs", "--json", "--limit", "1"])).unwrap();
+    rate(runs[0]["duration_ms"].as_u64().unwrap())
 }
 
 fn rate(millis: u64) -> f64 {
@@ -68,6 +68,7 @@ fn median(mut rates: Vec<f64>) -> f64 {
 fn oxide(server: &BenchServer, arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_oxide"))
         .args(arguments)
+        .current_dir(server.folder())
         .env("DOCKER_CONFIG", server.folder())
         .env("OXIDE_DATA_DIR", server.folder().join("local-data"))
         .stdin(Stdio::null())
