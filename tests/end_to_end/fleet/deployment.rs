@@ -170,10 +170,14 @@ impl Fleet {
     /// Adds an agent, which joins with a token of its own; through a gate if one is given.
     pub fn join(&mut self, name: &str, gate: Option<&Gate>) -> usize {
         let token = self.block_on(async |client| client.create_agent_token(&NewAgentToken::default()).await).token;
-        let port = self.ports[self.agents.len() % self.ports.len()];
-        let address = gate.map_or_else(|| format!("127.0.0.1:{port}"), |gate| gate.address().to_string());
+        // All servers, each agent another one first.
+        let mut servers: Vec<String> =
+            (0..self.ports.len()).map(|index| format!("http://{}", self.server_address(index))).collect();
+        let first = self.agents.len() % servers.len();
+        servers.rotate_left(first);
+        let servers = gate.map_or_else(|| servers.join(","), |gate| format!("http://{}", gate.address()));
         let data = self.folder.path().join(name).display().to_string();
-        let arguments = ["agent", "--server", &format!("http://{address}"), "--name", name, "--slots", "2"];
+        let arguments = ["agent", "--server", &servers, "--name", name, "--slots", "2"];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
         arguments.extend(["--data-dir".to_owned(), data]);
         // One of three speaks by NATS.

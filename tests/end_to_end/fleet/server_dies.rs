@@ -56,3 +56,32 @@ fn a_server_is_stopped_in_good_order(shape: Shape) {
     fleet.servers.iter_mut().for_each(|server| server.start());
     assert_eq!(counter.nothing_is_lost(&fleet, run), 1);
 }
+
+/// The first server leads; it is killed while runs go on and new ones come, and stays away. The second one takes over, and the
+/// agents of the first go to it: nobody is given up.
+#[test]
+fn the_leader_is_killed_under_load() {
+    if !Shape::Postgres.is_available() {
+        return;
+    }
+    let mut fleet = Fleet::start(Shape::Postgres);
+    let folder = fleet.folder().join("counter");
+    std::fs::create_dir(&folder).unwrap();
+    let (counter, text) = Counter::new(&folder, 200, "0.05");
+    let first = fleet.pipeline(&text);
+    let small = fleet.pipeline(
+        "version: \"1\"\nname: small\nstages:\n  a:\n    environment: host\n    steps: [{ run: \"true\" }]\n",
+    );
+    let counting = fleet.run(first);
+    counter.wait_until(&fleet, 1);
+    let mut runs: Vec<_> = (0..20).map(|_| fleet.run(small)).collect();
+    fleet.servers[0].kill();
+    runs.extend((0..20).map(|_| fleet.run(small)));
+    assert_eq!(counter.nothing_is_lost(&fleet, counting), 1, "the attempt was given up although its agent lived");
+    for run in runs {
+        let ended = fleet.ended(run).about;
+        assert_eq!(ended.status, oxide_core::outcome::Status::Success, "{:?}\n{}", ended.reason, fleet.logs());
+    }
+    fleet.servers[0].start();
+    fleet.wait_until_ready(0);
+}
