@@ -90,19 +90,19 @@ on_each_database! {
         log(&store, FIRST, &mixed).await;
         let run = RunId(Uuid::from_u128(FIRST));
         let whole = store.log_chunks_after(&LogOf::run(run), None, 100).await.unwrap();
-        let text: Vec<u8> = whole.iter().flat_map(|chunk| chunk.text().unwrap()).collect();
+        let text: Vec<u8> = whole.iter().flat_map(|chunk| chunk.text()).collect();
         assert_eq!(String::from_utf8(text).unwrap(), "1\n2\n3\n4\n5\n6\n7\n");
         // Chunk by chunk, from the place of the one before.
         let (mut place, mut lines) = (None, Vec::new());
         while let [stored] = store.log_chunks_after(&LogOf::run(run), place, 1).await.unwrap().as_slice() {
             place = Some(stored.place());
-            lines.extend(stored.lines().unwrap().into_iter().map(|line| String::from_utf8(line.text).unwrap()));
+            lines.extend(stored.lines().into_iter().map(|line| String::from_utf8(line.text).unwrap()));
         }
         assert_eq!(lines.concat(), "1234567");
         let second = LogOf { attempt: Some(2), job: Some(JobIndex(0)), ..LogOf::run(run) };
-        assert_eq!(store.log_chunks_after(&second, None, 9).await.unwrap()[0].text().unwrap(), b"5\n");
+        assert_eq!(store.log_chunks_after(&second, None, 9).await.unwrap()[0].text(), b"5\n");
         let step = LogOf::step(AttemptId { run, job: JobIndex(0), number: 1 }, StepIndex(1));
-        assert_eq!(store.log_chunks_after(&step, None, 9).await.unwrap()[0].text().unwrap(), b"4\n");
+        assert_eq!(store.log_chunks_after(&step, None, 9).await.unwrap()[0].text(), b"4\n");
         let sizes: Vec<_> = store.log_sizes(run).await.unwrap().iter().map(|size| (size.lines, size.bytes)).collect();
         assert_eq!(sizes, [(3, 6), (1, 2), (1, 2), (2, 4)]);
     }
