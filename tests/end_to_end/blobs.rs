@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use oxide_core::event::EventKind;
+use oxide_store::{Location, Store, StoredEvent};
 use serde_json::Value as Json;
 
 use crate::oxide::Project;
@@ -30,6 +32,20 @@ fn json(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+/// The uploads of artifacts that were told: name, files, bytes.
+fn told(project: &Project) -> Vec<(String, u64, u64)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(&Location::from(project.data().join("oxide.db"))).await.unwrap();
+        let events = store.events_after(0, 1000).await.unwrap();
+        let uploaded = |stored: StoredEvent| match stored.event.kind.clone() {
+            EventKind::ArtifactUploaded { name, files, bytes, .. } => Some((name, files, bytes)),
+            _ => None,
+        };
+        events.into_iter().filter_map(uploaded).collect()
+    })
+}
+
 fn tell_the_story(project: &Project, options: &[&str]) {
     let oxide = |words: &[&str]| project.oxide(&[words, options].concat());
     let first = oxide(&["run", ".", "--verbose"]).expect(0);
@@ -55,6 +71,8 @@ fn tell_the_story(project: &Project, options: &[&str]) {
         "{}",
         missing.stderr
     );
+
+    assert_eq!(told(project), [("app".to_owned(), 1, 8), ("app".to_owned(), 1, 8)], "one of each run");
 
     let nothing = json(&oxide(&["cache", "clear", "--older-than", "1h", "--json"]).expect(0).stdout);
     assert_eq!(nothing["entries"], 0);

@@ -103,8 +103,6 @@ pub struct Agent {
 /// Why no more jobs are taken.
 #[derive(Clone, Debug, PartialEq)]
 enum Ending {
-    /// The orchestrator wants it so.
-    Drain,
     /// The orchestrator has shut down.
     Closed,
     /// The orchestrator does not want this agent any more.
@@ -140,8 +138,8 @@ impl Agent {
         Agent { config, tools, attempts: Arc::default() }
     }
 
-    /// Takes and runs jobs until [`Wish::Drain`] (or the sender of wishes is gone), or until the orchestrator asks to drain or
-    /// has shut down. Returns when the jobs that ran then have ended; only [`Wish::Stop`] and an orchestrator that does not
+    /// Takes and runs jobs until [`Wish::Drain`] (or the sender of wishes is gone), or until the orchestrator has shut down. An
+    /// orchestrator that drains the agent gives no jobs, for a while or for ever: the agent stays and asks. Returns when the jobs that ran then have ended; only [`Wish::Stop`] and an orchestrator that does not
     /// want the agent any more cut them short. Answers with what it could not remove: the session stays for that, and the
     /// next sweep tries again.
     ///
@@ -212,7 +210,7 @@ impl Agent {
     ) -> Option<String> {
         let reason_of = |ended: Ending| match ended {
             Ending::Refused(reason) => Some(reason),
-            Ending::Drain | Ending::Closed => None,
+            Ending::Closed => None,
         };
         let mut refusal = ended.and_then(reason_of);
         loop {
@@ -304,7 +302,7 @@ async fn beat(
     ending: watch::Sender<Option<Ending>>,
 ) {
     let mut pauses = Pauses::new();
-    let mut is_away = false;
+    let (mut is_away, mut drains) = (false, false);
     loop {
         let heartbeat = Heartbeat { agent: tools.agent, attempts: attempts.all(), metrics: meter.read() };
         let began = tokio::time::Instant::now();
@@ -314,11 +312,13 @@ async fn beat(
                     tracing::info!("the server is back");
                 }
                 pauses = Pauses::new();
-                let has_news = !answer.cancel.is_empty() || answer.drain;
+                let has_news = !answer.cancel.is_empty() || answer.drain != drains;
                 answer.cancel.into_iter().for_each(|cancellation| attempts.cancel(cancellation));
-                if answer.drain && ending.borrow().is_none() {
-                    tracing::info!("the server asks this agent to take no more jobs");
-                    ending.send_replace(Some(Ending::Drain));
+                if std::mem::replace(&mut drains, answer.drain) != answer.drain {
+                    match answer.drain {
+                        true => tracing::info!("the server drains this agent: no jobs come until it ends that"),
+                        false => tracing::info!("the server gives this agent jobs again"),
+                    }
                 }
                 if has_news {
                     tokio::time::sleep(TOLD_PAUSE).await;

@@ -22,7 +22,7 @@ use oxide_core::{
     secret::Secrets,
 };
 use oxide_registry::Catalog;
-use oxide_runtime::{Runtime, containers::ContainerEngine};
+use oxide_runtime::{Runtime, UploadedArtifact, containers::ContainerEngine};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
@@ -415,6 +415,10 @@ impl Attempt {
     }
 
     async fn remember(&mut self, end: StepEnd) -> JobEvent {
+        for UploadedArtifact { name, files, bytes, expires_at } in end.artifacts {
+            let at = (self.tools.clock)();
+            self.tell(end.step, at, StepChangeKind::ArtifactUploaded { name, files, bytes, expires_at }).await;
+        }
         self.stops.remove(&end.step);
         let memory = &mut self.steps[end.step.index()];
         memory.task = None;

@@ -136,6 +136,11 @@ pub struct LogChunk {
     pub body: Bytes,
 }
 
+impl LogChunk {
+    /// The most bytes that the lines of one chunk have before compression; the server takes no larger one.
+    pub const BYTES_MAX: u32 = 16 << 20;
+}
+
 /// From this line of a chunk on, lines arrived at this time on this stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogMark {
@@ -202,7 +207,7 @@ pub struct Heartbeat {
 pub struct HeartbeatAnswer {
     /// Attempts that the agent shall stop.
     pub cancel: Vec<Cancellation>,
-    /// Take no more jobs and end when the present ones have ended.
+    /// The agent drains: it gets no jobs until this is false again.
     pub drain: bool,
 }
 

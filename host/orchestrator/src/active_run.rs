@@ -50,6 +50,14 @@ pub(crate) struct Attempt {
     pub row: AttemptRow,
     /// Steps that have begun and not ended.
     pub running_steps: BTreeMap<StepIndex, StepRow>,
+    /// The number of the line that comes next, for each step that has some.
+    pub next_lines: BTreeMap<StepIndex, u64>,
+}
+
+impl Attempt {
+    fn new(row: AttemptRow) -> Attempt {
+        Attempt { row, running_steps: BTreeMap::new(), next_lines: BTreeMap::new() }
+    }
 }
 
 impl ActiveRun {
@@ -89,7 +97,11 @@ impl ActiveRun {
         for row in transaction.attempts(row.id).await? {
             if !row.status.is_final() {
                 let key = (row.id.job, row.id.number);
-                attempts.insert(key, Attempt { row, running_steps: BTreeMap::new() });
+                let next_lines = match row.agent {
+                    Some(_) => transaction.next_lines(row.id).await?,
+                    None => BTreeMap::new(),
+                };
+                attempts.insert(key, Attempt { next_lines, ..Attempt::new(row) });
             }
         }
         for step in transaction.running_steps(row.id).await? {
@@ -246,7 +258,7 @@ impl ActiveRun {
         };
         effects.queued.push(row.id);
         batch.attempt(row.clone());
-        self.attempts.insert((job, attempt), Attempt { row, running_steps: BTreeMap::new() });
+        self.attempts.insert((job, attempt), Attempt::new(row));
     }
 
     /// Ends an attempt, and the steps that its agent did not end.
@@ -259,7 +271,7 @@ impl ActiveRun {
         batch: &mut WriteBatch,
         effects: &mut Effects,
     ) {
-        let Some(Attempt { mut row, running_steps }) = self.attempts.remove(&key) else { return };
+        let Some(Attempt { mut row, running_steps, .. }) = self.attempts.remove(&key) else { return };
         for step in running_steps.into_values() {
             self.cut_off(now, step, status, reason.as_deref(), batch);
         }

@@ -6,25 +6,28 @@
 pub(crate) mod silence;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
 use oxide_core::{
-    event::AgentStatus,
+    event::{AgentStatus, EventKind},
     id::{AgentId, AttemptId},
+    plan::PluginPin,
     protocol::{Cancellation, Heartbeat, HeartbeatAnswer, Register},
     time::Timestamp,
 };
 use oxide_store::AgentRow;
 use tokio::time::Instant;
 
-use crate::{Reply, clock::Moment, command::Answer, queue::Worker};
+use crate::{OrchestratorError, Reply, clock::Moment, command::Answer, queue::Worker};
 
 /// How long `lease` waits for a job.
 const LEASE_WAIT: Duration = Duration::from_secs(30);
 /// How long `heartbeat` waits for something to say.
 const HEARTBEAT_WAIT: Duration = Duration::from_secs(10);
+/// A living agent is heard of at least this often: a heartbeat follows the answer to the one before.
+const FRESH: Duration = Duration::from_secs(15);
 
 #[derive(Default)]
 pub(crate) struct Agents {
@@ -44,6 +47,9 @@ pub(crate) struct Agent {
     suspect_since: Option<Instant>,
     /// Attempts that it has.
     attempts: BTreeMap<AttemptId, Held>,
+    /// The plugins that its program holds ready: what they are called in pipelines, by digest. What it held when this server began
+    /// to lead is not known before it is used again.
+    plugins: BTreeMap<String, String>,
     /// There is something that it was not told yet.
     untold: bool,
     /// It was heard since its row was written last.
@@ -76,12 +82,16 @@ impl Waiting {
 }
 
 impl Agents {
-    /// An agent says who it is.
+    /// An agent says who it is: for the first time, after its program was started again, or because it was not understood. What it
+    /// asked for before may have been asked by a program that is dead: nothing is given away to that. Whether it drains is not
+    /// for itself to say.
     pub(crate) fn register(&mut self, message: Register, moment: Moment) -> &Agent {
         let Register { agent: id, name, mut labels, slots, capabilities, version } = message;
         labels.sort();
         labels.dedup();
-        let metrics = self.known.get(&id).and_then(|agent| agent.row.metrics);
+        let before = self.known.get(&id).map(|agent| &agent.row);
+        let metrics = before.and_then(|row| row.metrics);
+        let draining = before.is_some_and(|row| row.draining);
         let row = AgentRow {
             id,
             name,
@@ -92,12 +102,14 @@ impl Agents {
             status: AgentStatus::Idle,
             last_heartbeat_at: Some(moment.now),
             metrics,
-            draining: false,
+            draining,
             registered_at: moment.now,
             deregistered_at: None,
         };
         let agent = self.put(row, moment.steady);
         agent.is_online = true;
+        agent.untold = agent.row.draining || agent.attempts.values().any(|held| held.cancellation.is_some());
+        agent.let_go();
         agent
     }
 
@@ -124,6 +136,7 @@ impl Agents {
             last_heard: steady,
             suspect_since: None,
             attempts: BTreeMap::new(),
+            plugins: BTreeMap::new(),
             untold: false,
             beats: false,
             lease: None,
@@ -164,9 +177,13 @@ impl Agents {
         }
     }
 
-    /// The agents that wait for a job.
-    pub(crate) fn waiting_for_jobs(&self) -> impl Iterator<Item = AgentId> + '_ {
-        let waits = |agent: &Agent| agent.lease.as_ref().is_some_and(|lease| !lease.answer.is_closed());
+    /// The agents that wait for a job. One that was silent for longer than living ones are may be dead, though its request is
+    /// still there: whoever carries it need not know.
+    pub(crate) fn waiting_for_jobs(&self, steady: Duration) -> impl Iterator<Item = AgentId> + '_ {
+        let waits = move |agent: &Agent| {
+            let lives = steady.saturating_sub(agent.last_heard) < FRESH;
+            lives && agent.lease.as_ref().is_some_and(|lease| !lease.answer.is_closed())
+        };
         self.known.iter().filter(move |(_, agent)| waits(agent)).map(|(id, _)| *id)
     }
 
@@ -192,6 +209,19 @@ impl Agents {
             agent.attempts.insert(attempt, Held { cancellation, spoken_of: steady });
             self.changed.push(id);
         }
+    }
+
+    /// Forgets agents that are not stored: those whose registration was not.
+    pub(crate) fn keep_only(&mut self, stored: &HashSet<AgentId>) {
+        let changed = &mut self.changed;
+        self.known.retain(|id, agent| {
+            let is_stored = stored.contains(id);
+            if !is_stored {
+                agent.refuse(&OrchestratorError::UnknownAgent);
+                changed.push(*id);
+            }
+            is_stored
+        });
     }
 
     /// Forgets which attempts agents have: they are read from the store again.
@@ -223,9 +253,29 @@ impl Agents {
     pub(crate) fn drain(&mut self, id: AgentId, drain: bool) -> Option<AgentRow> {
         let agent = self.known.get_mut(&id)?;
         agent.row.draining = drain;
-        agent.untold |= drain;
+        agent.untold = true;
         self.changed.push(id);
         Some(agent.row())
+    }
+
+    /// An agent has called a plugin. Tells whether that is news.
+    pub(crate) fn loads(&mut self, id: AgentId, plugin: &PluginPin) -> bool {
+        let Some(agent) = self.known.get_mut(&id) else { return false };
+        if agent.plugins.contains_key(&plugin.digest) {
+            return false;
+        }
+        agent.plugins.insert(plugin.digest.clone(), plugin.reference.clone());
+        true
+    }
+
+    /// An agent is gone, and with it the plugins that it held ready: what there is to tell.
+    pub(crate) fn unload(&mut self, id: AgentId, reason: &str) -> Vec<EventKind> {
+        let plugins = self.known.get_mut(&id).map(|agent| std::mem::take(&mut agent.plugins)).unwrap_or_default();
+        let unloaded = |(digest, reference)| {
+            let (agent, reason) = (Some(id), reason.to_owned());
+            EventKind::PluginUnloaded { digest, reference, agent, reason }
+        };
+        plugins.into_iter().map(unloaded).collect()
     }
 
     /// Forgets an agent for good. Answers with its row and the attempts that it had.
@@ -238,10 +288,7 @@ impl Agents {
         let mut agent = self.known.remove(&id)?;
         self.changed.push(id);
         self.refused.insert(id, reason.to_owned());
-        let refused = || crate::OrchestratorError::Refused { reason: reason.to_owned() };
-        for waiting in agent.lease.take().into_iter().chain(agent.heartbeat.take()) {
-            let _ = waiting.answer.send(Err(refused()));
-        }
+        agent.refuse(&OrchestratorError::Refused { reason: reason.to_owned() });
         agent.row.deregistered_at = Some(now);
         agent.is_online = false;
         Some((agent.row(), agent.attempts.into_keys().collect()))
@@ -279,18 +326,9 @@ impl Agents {
         }
     }
 
-    /// Lets go of all who wait: they are told to take no more (`drain`), or to ask again.
-    pub(crate) fn dismiss(&mut self, drain: bool) {
-        for agent in self.known.values_mut() {
-            if let Some(lease) = agent.lease.take() {
-                lease.say(Reply::Lease(None));
-            }
-            if let Some(heartbeat) = agent.heartbeat.take() {
-                let mut answer = agent.heartbeat_answer();
-                answer.drain |= drain;
-                heartbeat.say(Reply::Heartbeat(answer));
-            }
-        }
+    /// Lets go of all who wait: they ask again.
+    pub(crate) fn dismiss(&mut self) {
+        self.known.values_mut().for_each(Agent::let_go);
     }
 
     /// Does nothing here wait for time to pass?
@@ -320,6 +358,24 @@ impl Agent {
 
     pub(crate) fn attempts(&self) -> impl Iterator<Item = AttemptId> + '_ {
         self.attempts.keys().copied()
+    }
+
+    /// Answers what it waits for with nothing.
+    fn let_go(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.say(Reply::Lease(None));
+        }
+        if let Some(heartbeat) = self.heartbeat.take() {
+            let answer = self.heartbeat_answer();
+            heartbeat.say(Reply::Heartbeat(answer));
+        }
+    }
+
+    /// Answers what it waits for with an error.
+    fn refuse(&mut self, error: &OrchestratorError) {
+        for waiting in self.lease.take().into_iter().chain(self.heartbeat.take()) {
+            let _ = waiting.answer.send(Err(error.clone()));
+        }
     }
 
     fn worker(&self) -> Worker {

@@ -90,6 +90,14 @@ impl Call {
         }
     }
 
+    /// Is it one of the messages of agents? They are said again until they are taken or refused.
+    pub(crate) fn is_of_an_agent(&self) -> bool {
+        matches!(
+            self,
+            Call::Register(_) | Call::Lease { .. } | Call::Report(_) | Call::Heartbeat(_) | Call::Complete(_)
+        )
+    }
+
     /// About how many bytes it adds to a transaction.
     pub(crate) fn weight(&self) -> usize {
         match self {

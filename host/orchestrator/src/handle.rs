@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     Call, Carrier, Clock, Control, OrchestratorError, Reply, RunSummary,
     command::{Answer, Command},
-    retry,
+    door, retry,
     tail::Written,
 };
 
@@ -94,6 +94,10 @@ impl Carrier for OrchestratorHandle {
     async fn call(&self, call: Call) -> Result<Reply, OrchestratorError> {
         let call = match call {
             Call::Retry(asked) => Call::Submit(Box::new(retry::run_of(&self.store, asked).await?)),
+            Call::Report(report) => {
+                door::check(&report).await?;
+                Call::Report(report)
+            }
             other => other,
         };
         // What to look up if the task does not know the run (any more).

@@ -208,7 +208,7 @@ impl Candidacy {
 
     /// Leads until it is deposed or stopped.
     async fn lead(&mut self, writer: Writer) {
-        let begun = self.orchestrator.clone().start_with(writer.clone(), &self.tail, false).await;
+        let begun = self.orchestrator.clone().start_with(writer.clone(), &self.tail).await;
         let (handle, mut task) = match begun {
             Ok(begun) => begun,
             Err(error) => {

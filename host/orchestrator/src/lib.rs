@@ -18,6 +18,7 @@ mod clock;
 mod command;
 mod concurrency;
 mod conditions;
+mod door;
 mod error;
 mod handle;
 mod leader;

@@ -25,6 +25,7 @@ pub struct Orchestrator {
     decide: DecideCondition,
     secrets: Arc<dyn SecretSource>,
     plans: Option<Arc<dyn PlanSource>>,
+    forgets_events: bool,
 }
 
 impl std::fmt::Debug for Orchestrator {
@@ -37,7 +38,14 @@ impl Orchestrator {
     /// One that executes the runs of this owner.
     pub fn new(owner: OwnerId, clock: impl Into<Clock>) -> Orchestrator {
         let clock = clock.into();
-        Orchestrator { owner, clock, decide: conditions::decide, secrets: Arc::new(Secrets::new()), plans: None }
+        Orchestrator {
+            owner,
+            clock,
+            decide: conditions::decide,
+            secrets: Arc::new(Secrets::new()),
+            plans: None,
+            forgets_events: true,
+        }
     }
 
     /// Where the secrets of jobs come from. Without this there are none.
@@ -50,6 +58,12 @@ impl Orchestrator {
     #[must_use]
     pub fn plans(self, plans: Arc<dyn PlanSource>) -> Orchestrator {
         Orchestrator { plans: Some(plans), ..self }
+    }
+
+    /// Leaves old events to somebody else. Without this they are forgotten after seven days.
+    #[must_use]
+    pub fn keep_events(self) -> Orchestrator {
+        Orchestrator { forgets_events: false, ..self }
     }
 
     /// Evaluates `if:` of stages in another way.
@@ -73,7 +87,7 @@ impl Orchestrator {
         transaction.commit().await?;
         let tail = Tail::start(store.clone(), bus.clone()).await?;
         let owner = self.owner;
-        let (handle, task) = self.start_with(store.writer(), &tail, true).await?;
+        let (handle, task) = self.start_with(store.writer(), &tail).await?;
         tokio::spawn(async move {
             let Ok((ended, asked)) = task.await else { return };
             if ended == Ended::Abandoned {
@@ -102,7 +116,6 @@ impl Orchestrator {
         self,
         writer: Writer,
         tail: &Tail,
-        agents_end: bool,
     ) -> Result<(OrchestratorHandle, JoinHandle<(Ended, Vec<Answer<()>>)>), OrchestratorError> {
         let store = writer.store().clone();
         let (sender, commands) = mpsc::channel(COMMANDS);
@@ -115,7 +128,7 @@ impl Orchestrator {
             decide: self.decide,
             secrets: self.secrets,
             hints,
-            agents_end,
+            forgets_events: self.forgets_events,
             commands: handle.downgrade(),
         };
         let mut actor = Actor::new(parts);

@@ -9,13 +9,37 @@ use oxide_core::{
 };
 use oxide_store::{StoreError, Transaction, WriteBatch};
 
-use crate::{OrchestratorError, Reply, RunSummary, clock::Moment, command::Answer};
+use crate::{
+    Call, OrchestratorError, Reply, RunSummary,
+    clock::Moment,
+    command::{Answer, Fired},
+};
 
 /// How a commit went.
 pub(crate) type Committed = Result<(), Arc<StoreError>>;
 
 /// An answer that waits for the commit.
-pub(crate) type Deferred = Box<dyn FnOnce(&Committed) + Send>;
+pub(crate) enum Deferred {
+    Call(Asked, Result<Reply, OrchestratorError>),
+    Fire(Answer<Fired>, Result<Fired, OrchestratorError>),
+}
+
+/// What was asked, and where the answer goes.
+pub(crate) struct Asked {
+    pub call: Call,
+    pub answer: Answer<Reply>,
+}
+
+impl Deferred {
+    /// Says it; or the error, if the commit failed.
+    pub(crate) fn say(self, failed: Option<&OrchestratorError>) {
+        // Who asked may have gone away.
+        match self {
+            Deferred::Call(asked, reply) => drop(asked.answer.send(failed.map_or(reply, |error| Err(error.clone())))),
+            Deferred::Fire(answer, fired) => drop(answer.send(failed.map_or(fired, |error| Err(error.clone())))),
+        }
+    }
+}
 
 /// A job that was given to an agent, and the request that it answers.
 pub(crate) struct Leased {
@@ -35,8 +59,10 @@ pub(crate) struct Turn {
     /// Runs that have ended.
     pub finished: Vec<RunSummary>,
     /// Answers that are true only if the commit succeeds.
-    answers: Vec<Deferred>,
+    pub answers: Vec<Deferred>,
     pub leases: Vec<Leased>,
+    /// It takes one message, for a turn with others could not be stored.
+    pub is_apart: bool,
 }
 
 /// What machines asked for beside rows.
@@ -69,27 +95,12 @@ impl Turn {
             finished: Vec::new(),
             answers: Vec::new(),
             leases: Vec::new(),
+            is_apart: false,
         }
     }
 
     /// What time it is.
     pub(crate) fn now(&self) -> Timestamp {
         self.moment.now
-    }
-
-    /// Answers after the commit; with an error instead if it fails.
-    pub(crate) fn answer<T: Send + 'static>(&mut self, answer: Answer<T>, value: Result<T, OrchestratorError>) {
-        self.answers.push(Box::new(move |committed| {
-            let value = match committed {
-                Ok(()) => value,
-                Err(cause) => Err(cause.as_ref().into()),
-            };
-            // Who asked may have gone away.
-            let _ = answer.send(value);
-        }));
-    }
-
-    pub(crate) fn take_answers(&mut self) -> Vec<Deferred> {
-        std::mem::take(&mut self.answers)
     }
 }

@@ -30,6 +30,7 @@ use crate::{
     plugin::Plugin,
     state::State,
     step_log::StepLog,
+    stored::UploadedArtifact,
     value::{from_val, to_val},
     web::Responder,
 };
@@ -77,6 +78,8 @@ pub struct StepResult {
     pub annotations: Vec<Annotation>,
     /// The summary of the step in markdown.
     pub summary: String,
+    /// The artifacts that it uploaded, in their order.
+    pub artifacts: Vec<UploadedArtifact>,
 }
 
 impl Runtime {
@@ -93,6 +96,7 @@ impl Runtime {
             effects: StepEffects::default(),
             annotations: Vec::new(),
             summary: String::new(),
+            artifacts: Vec::new(),
         };
         if let Err(missing) = plugin.check_grants(&call.grants) {
             return refused(Ending::Load { message: missing.to_string(), hint: Some(missing.hint()) });
@@ -151,6 +155,7 @@ impl Runtime {
             effects: state.recorder.finish(),
             annotations: state.collected.annotations.into_iter().map(|one| masked_annotation(one, &masker)).collect(),
             summary: masker.text(&state.collected.summary).into_owned(),
+            artifacts: state.stored.uploaded,
         }
     }
 }

@@ -46,3 +46,4 @@ pub use describe::{DescribeError, describe};
 pub use load_error::LoadError;
 pub use plugin::{NotGranted, Plugin};
 pub use runtime::{PluginToLoad, Runtime, RuntimeConfig, RuntimeError};
+pub use stored::UploadedArtifact;

@@ -85,6 +85,7 @@ impl State {
                 project: call.project,
                 cache_read_only: call.grants.cache_read_only,
                 artifacts_read_only: call.grants.artifacts_read_only,
+                uploaded: Vec::new(),
             },
             command_bytes: 0,
             recorder,

@@ -21,6 +21,21 @@ pub(crate) struct Stored {
     pub cache_read_only: bool,
     /// Artifacts may be downloaded, and none uploaded.
     pub artifacts_read_only: bool,
+    /// What was uploaded.
+    pub uploaded: Vec<UploadedArtifact>,
+}
+
+/// An artifact that a step uploaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadedArtifact {
+    /// The name, unique within the run.
+    pub name: String,
+    /// How many files and links.
+    pub files: u64,
+    /// The size of the files in bytes.
+    pub bytes: u64,
+    /// When it expires.
+    pub expires_at: Timestamp,
 }
 
 impl State {

@@ -148,6 +148,21 @@ impl StoreError {
         cause.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
     }
 
+    /// Does the database refuse what is to be written? It would do so again. All else may pass: no connection, no space, no time.
+    pub fn is_about_content(&self) -> bool {
+        match self {
+            StoreError::Query { cause: sqlx::Error::Encode(_), .. } => true,
+            StoreError::Query { cause, .. } => cause.as_database_error().is_some_and(|error| {
+                let code = error.code().unwrap_or_default();
+                // PostgreSQL: what is wrong with data, and too much of it. SQLite: a value too large, or of another type.
+                error.kind() != sqlx::error::ErrorKind::Other
+                    || code.len() == 5 && (code.starts_with("22") || code.starts_with("54"))
+                    || matches!(&*code, "18" | "20")
+            }),
+            _ => false,
+        }
+    }
+
     /// Makes it say that a name is taken, if it is that.
     pub(crate) fn taken(kind: &'static str, name: &str) -> impl FnOnce(StoreError) -> StoreError {
         move |error| match error.is_unique_violation() {

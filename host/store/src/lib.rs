@@ -64,7 +64,7 @@ pub use delivery::{DeliveryContent, DeliveryFilter, DeliveryRow};
 pub use error::StoreError;
 pub use job::{AttemptRow, JobRow};
 pub use list::PageRequest;
-pub use log::{LogLine, LogOf, LogPage, LogPlace, LogSize, StoredChunk};
+pub use log::{BadChunk, LogLine, LogOf, LogPage, LogPlace, LogSize, StoredChunk, check_chunk};
 pub use membership::MemberRow;
 pub use open::{Location, LocationError};
 pub use outbox::StoredEvent;

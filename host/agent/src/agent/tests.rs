@@ -304,15 +304,24 @@ async fn an_agent_that_is_not_wanted_any_more_stops_all_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_orchestrator_drains_an_agent() {
+async fn an_agent_that_is_drained_stays_and_takes_jobs_when_it_gets_some_again() {
     let story = Story::begin();
     story.give(lease(vec![run_step("echo ready; sleep 1; echo done")]));
     story.until_printed("ready").await;
-    story.link.answers.lock().unwrap().push(HeartbeatAnswer { cancel: vec![], drain: true });
-    let ended = tokio::time::timeout(Duration::from_secs(20), story.agent).await.unwrap().unwrap();
-    assert!(ended.unwrap().is_empty());
+    let says = |drain| story.link.answers.lock().unwrap().push(HeartbeatAnswer { cancel: vec![], drain });
+    let beats = || story.link.heartbeats.lock().unwrap().len();
+    says(true);
+    until("the job has ended", || story.link.completes.lock().unwrap().len() == 1).await;
     assert_eq!(story.link.text(StepIndex(0)), ["ready", "done"]);
-    assert_eq!(story.link.completes.lock().unwrap().len(), 1);
+    let before = beats();
+    says(true);
+    until("it lives, though it has nothing to do", || beats() > before).await;
+    assert!(!story.agent.is_finished());
+    says(false);
+    story.give(lease(vec![run_step("echo again")]));
+    until("the next job has ended", || story.link.completes.lock().unwrap().len() == 2).await;
+    // Whoever started it lets it end.
+    assert!(story.end().await.0.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use oxide_core::{
     wit::{NamedType, Type, Value},
 };
 use oxide_registry::Catalog;
-use oxide_runtime::{Plugin, PluginToLoad, RunInfo, StepCall};
+use oxide_runtime::{Plugin, PluginToLoad, RunInfo, StepCall, UploadedArtifact};
 use serde_json::Value as Json;
 use tokio::{
     sync::{oneshot, watch},
@@ -54,6 +54,7 @@ pub(super) struct StepEnd {
     pub(super) effects: StepEffects,
     pub(super) annotations: Vec<Annotation>,
     pub(super) summary: String,
+    pub(super) artifacts: Vec<UploadedArtifact>,
 }
 
 impl StepEnd {
@@ -66,6 +67,7 @@ impl StepEnd {
             effects: StepEffects::default(),
             annotations: Vec::new(),
             summary: String::new(),
+            artifacts: Vec::new(),
         }
     }
 }
@@ -198,6 +200,7 @@ impl StepCallContext {
             effects: result.effects,
             annotations: result.annotations,
             summary: result.summary,
+            artifacts: result.artifacts,
         }
     }
 

@@ -24,7 +24,7 @@ use oxide_core::{
 };
 use serde::{Serialize, de::IgnoredAny};
 
-use super::server::{CallError, Server};
+use super::{server::CallError, servers::Servers};
 
 /// How long an answer may take that the server does not hold back.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,16 +33,16 @@ const LEASE_PATIENCE: Duration = Duration::from_secs(45);
 /// The server holds a heartbeat for 10 s.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(25);
 
-/// The link to a server on another machine.
+/// The link to servers on other machines.
 pub struct HttpsLink {
-    server: Server,
+    servers: Servers,
     credential: String,
 }
 
 impl HttpsLink {
     /// The link of an agent that has joined.
-    pub fn new(server: Server, credential: impl Into<String>) -> HttpsLink {
-        HttpsLink { server, credential: credential.into() }
+    pub fn new(servers: impl Into<Servers>, credential: impl Into<String>) -> HttpsLink {
+        HttpsLink { servers: servers.into(), credential: credential.into() }
     }
 
     async fn call<A: serde::de::DeserializeOwned>(
@@ -51,7 +51,7 @@ impl HttpsLink {
         body: &impl Serialize,
         patience: Duration,
     ) -> Result<A, LinkError> {
-        let answer = self.server.call(message, Some(&self.credential), body, patience).await;
+        let answer = self.servers.call(message, Some(&self.credential), body, patience).await;
         answer.map_err(|error| match error {
             CallError::Refused { .. } => LinkError::Refused { reason: error.in_one_line() },
             error if error.is_about_the_message() => LinkError::Rejected { reason: error.in_one_line() },

@@ -15,7 +15,7 @@ use oxide_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::server::{CallError, Server};
+use super::{server::CallError, servers::Servers};
 
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 /// Who an agent is to its server.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The address of the server. The credential goes nowhere else.
+    /// The address of the server. The credential goes nowhere else, unless others are named beside it.
     pub server: String,
     /// The id that the server gave it.
     pub id: AgentId,
@@ -89,13 +89,13 @@ pub enum JoinError {
 ///
 /// # Errors
 /// See [`JoinError`].
-pub async fn join(server: &Server, join: &JoinAgent) -> Result<Identity, JoinError> {
-    let joined: JoinedAgent = server.call("join", None, join, PATIENCE).await.map_err(|error| match error {
+pub async fn join(servers: &Servers, join: &JoinAgent) -> Result<Identity, JoinError> {
+    let joined: JoinedAgent = servers.call("join", None, join, PATIENCE).await.map_err(|error| match error {
         refused @ CallError::Refused { .. } => JoinError::Refused(refused),
         away if away.is_transient() => JoinError::Away(away),
         other => JoinError::Other(other),
     })?;
-    Ok(Identity { server: server.address().to_owned(), id: joined.id, credential: joined.credential })
+    Ok(Identity { server: servers.present().address().to_owned(), id: joined.id, credential: joined.credential })
 }
 
 impl Identity {

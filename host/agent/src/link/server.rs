@@ -19,7 +19,10 @@ pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
 /// The most that is read of an answer that is an error.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 /// How long connecting may take.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How often a connection that is silent is tried, and after how long a silence: a machine that is gone is noticed.
+const KEEPALIVE: Duration = Duration::from_secs(3);
+const KEEPALIVE_TRIES: u32 = 3;
 /// The most characters of a server's own words that are passed on.
 const SAID_MAX: usize = 300;
 
@@ -154,7 +157,9 @@ impl Server {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("oxide-agent/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_MAX)
-            .tcp_keepalive(Duration::from_secs(30))
+            .tcp_keepalive(KEEPALIVE)
+            .tcp_keepalive_interval(KEEPALIVE)
+            .tcp_keepalive_retries(KEEPALIVE_TRIES)
             .tls_certs_merge(certificates)
             // Nobody else is to see the credential.
             .redirect(Policy::none());
@@ -248,12 +253,15 @@ impl Server {
 impl CallError {
     /// May the same message get through a moment later?
     pub fn is_transient(&self) -> bool {
+        let is_busy = |status| matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+        self.is_about_the_server() || matches!(self, CallError::Status { status, .. } if is_busy(*status))
+    }
+
+    /// May another server of the installation take the message now?
+    pub fn is_about_the_server(&self) -> bool {
         match self {
             CallError::Unreachable { .. } | CallError::Silent { .. } => true,
-            CallError::Status { status, .. } => {
-                status.is_server_error()
-                    || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
-            }
+            CallError::Status { status, .. } => status.is_server_error(),
             _ => false,
         }
     }

@@ -17,6 +17,7 @@ use serde_json::{Value as Json, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
 };
 
 use super::MemoryLink;
@@ -25,6 +26,7 @@ use super::MemoryLink;
 pub(crate) struct HttpServer {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
+    listening: JoinHandle<()>,
 }
 
 struct Shared {
@@ -50,13 +52,21 @@ impl HttpServer {
         let tokens = Mutex::new(vec!["oxide_reg_good".to_owned()]);
         let shared = Arc::new(Shared { link, connections: AtomicUsize::new(0), tokens, agent });
         let for_connections = Arc::clone(&shared);
-        tokio::spawn(async move {
+        let listening = tokio::spawn(async move {
+            // Ends all connections when it is ended.
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 for_connections.connections.fetch_add(1, SeqCst);
-                tokio::spawn(serve(stream, Arc::clone(&for_connections)));
+                connections.spawn(serve(stream, Arc::clone(&for_connections)));
             }
         });
-        HttpServer { address, shared }
+        HttpServer { address, shared, listening }
+    }
+
+    /// Ends as if its process was killed: nobody listens, and all connections break off.
+    pub(crate) async fn die(&mut self) {
+        self.listening.abort();
+        let _ = (&mut self.listening).await;
     }
 
     pub(crate) fn url(&self) -> String {

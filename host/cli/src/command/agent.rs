@@ -10,7 +10,7 @@ use std::{
 
 use oxide_agent::{
     Agent, AgentError, Session, SessionError, Wish, capabilities,
-    link::{HttpsLink, Identity, JoinError, Server, join::join},
+    link::{HttpsLink, Identity, JoinError, Servers, join::join},
 };
 use oxide_blobs::{Blobs, Location};
 use oxide_bus::nats::{Nats, NatsSettings, carrier::CarrierClient};
@@ -41,8 +41,9 @@ const JOIN_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Clone, Default, clap::Args)]
 pub struct Arguments {
     /// The address of the server, such as https://ci.example.com (also OXIDE_AGENT_SERVER; default: the one that this agent
-    /// has joined).
-    #[arg(long, value_name = "URL")]
+    /// has joined). Of several servers with one database: all, separated by commas; when one does not answer, the next is
+    /// asked.
+    #[arg(long, value_name = "URL[,URL...]")]
     server: Option<String>,
     /// The token with which this agent joins, once: `oxide agents token` makes it. Better in OXIDE_AGENT_TOKEN, for others on
     /// this machine can see command lines.
@@ -99,19 +100,19 @@ async fn execute(settings: Settings, data: PathBuf, blobs: Arc<Blobs>) -> Result
     let (wish, wishes) = watch::channel(Wish::Work);
     hear_signals(wish)?;
     let known = Identity::read(&data).map_err(|error| Failure::of(&error))?;
-    let server = server(&settings, known.as_ref())?;
-    if server.is_readable_by_others() {
+    let servers = servers(&settings, known.as_ref())?;
+    for server in servers.all().iter().filter(|server| server.is_readable_by_others()) {
         tracing::warn!("{} is not encrypted: others on the way can read credential and logs", server.address());
     }
     let was_known = known.is_some();
     let identity = match known {
         Some(identity) => identity,
-        None => match join_when_it_is_there(&settings, &server, &data, wishes.clone()).await? {
+        None => match join_when_it_is_there(&settings, &servers, &data, wishes.clone()).await? {
             Some(identity) => identity,
             None => return Ok(Exit::Success),
         },
     };
-    let place = Place { settings, data, blobs, server, wishes };
+    let place = Place { settings, data, blobs, servers, wishes };
     let ended = place.serve(&identity).await?;
     match ended {
         Ok(left_behind) => agent_parts::tell_left_behind(&left_behind),
@@ -119,7 +120,7 @@ async fn execute(settings: Settings, data: PathBuf, blobs: Arc<Blobs>) -> Result
         Err(AgentError::Refused { .. }) if was_known && place.settings.token.is_some() => {
             tracing::warn!("the server does not know this agent any more; joining anew");
             let joined =
-                join_when_it_is_there(&place.settings, &place.server, &place.data, place.wishes.clone()).await?;
+                join_when_it_is_there(&place.settings, &place.servers, &place.data, place.wishes.clone()).await?;
             let Some(identity) = joined else { return Ok(Exit::Success) };
             match place.serve(&identity).await? {
                 Ok(left_behind) => agent_parts::tell_left_behind(&left_behind),
@@ -142,33 +143,34 @@ fn refused(error: &AgentError) -> Failure {
     }
 }
 
-/// The server that is meant. The credential of one server is not shown to another.
-fn server(settings: &Settings, known: Option<&Identity>) -> Result<Server, Failure> {
-    let address = settings.server.as_deref().or(known.map(|known| known.server.as_str())).ok_or_else(|| {
+/// The servers that are meant. The credential of one is not shown to others, unless they are named beside it.
+fn servers(settings: &Settings, known: Option<&Identity>) -> Result<Servers, Failure> {
+    let addresses = settings.server.as_deref().or(known.map(|known| known.server.as_str())).ok_or_else(|| {
         Failure::usage("no server is named").hint("write `oxide agent --server https://ci.example.com --token TOKEN`")
     })?;
-    let server = Server::new(address, settings.ca_file.as_deref())
+    let servers = Servers::new(addresses, settings.ca_file.as_deref())
         .map_err(|error| Failure::usage("could not use the server").because(&error))?;
+    let names = |known: &Identity| servers.all().iter().any(|server| server.address() == known.server);
     match known {
-        Some(known) if known.server != server.address() => Err(Failure::usage(format!(
+        Some(known) if !names(known) => Err(Failure::usage(format!(
             "this agent has joined {}, and {} is another server",
             known.server,
-            server.address()
+            servers.present().address()
         ))
         .hint("give each agent a data directory of its own with `--data-dir DIR`, or move away `agent.json` there to join anew")),
-        _ => Ok(server),
+        _ => Ok(servers),
     }
 }
 
 /// Joins, and keeps the credential. None if this process is told to end before the server is there.
 async fn join_when_it_is_there(
     settings: &Settings,
-    server: &Server,
+    servers: &Servers,
     data: &Path,
     mut wishes: watch::Receiver<Wish>,
 ) -> Result<Option<Identity>, Failure> {
     let token = settings.token.clone().ok_or_else(|| {
-        Failure::usage(format!("this agent has not joined {} yet", server.address()))
+        Failure::usage(format!("this agent has not joined {} yet", servers.present().address()))
             .hint("`oxide agents token` makes a token: `oxide agent --server URL --token TOKEN`")
     })?;
     let asks = JoinAgent {
@@ -181,10 +183,10 @@ async fn join_when_it_is_there(
     };
     let mut is_told = false;
     loop {
-        match join(server, &asks).await {
+        match join(servers, &asks).await {
             Ok(identity) => {
                 identity.keep(data).map_err(|error| Failure::of(&error).hint(in_the_way(data)))?;
-                tracing::info!(agent = %identity.id, "joined {}", server.address());
+                tracing::info!(agent = %identity.id, "joined {}", identity.server);
                 return Ok(Some(identity));
             }
             Err(error @ JoinError::Away(_)) => {
@@ -211,7 +213,7 @@ struct Place {
     settings: Settings,
     data: PathBuf,
     blobs: Arc<Blobs>,
-    server: Server,
+    servers: Servers,
     wishes: watch::Receiver<Wish>,
 }
 
@@ -252,7 +254,7 @@ impl Place {
     async fn link(&self, identity: &Identity) -> Result<Arc<dyn OrchestratorLink>, Failure> {
         let Settings { nats, ca_file, name, .. } = &self.settings;
         let Some(servers) = nats.clone() else {
-            return Ok(Arc::new(HttpsLink::new(self.server.clone(), identity.credential.clone())));
+            return Ok(Arc::new(HttpsLink::new(self.servers.clone(), identity.credential.clone())));
         };
         let (ca_file, name) = (ca_file.clone(), format!("oxide agent {name}"));
         let nats = Nats::connect(NatsSettings { servers, ca_file, name, ..NatsSettings::default() }).await;

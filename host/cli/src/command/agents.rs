@@ -34,7 +34,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Let an agent finish its jobs and take no more.
+    /// Let an agent finish its jobs and take no more. It stays connected.
     Drain {
         /// Its id, the beginning of it, or its name.
         agent: String,
@@ -71,8 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
                 let found = find::agent(&remote.client, agent).await?;
                 remote.client.drain_agent(found.id, !undo).await.map_err(|error| refused(&error))
             })?;
-            let text = if *undo { "takes jobs again" } else { "finishes its jobs and takes no more" };
-            print(&format!("{} {text}\n", on_one_line(&agent.name)))?;
+            print(&format!("{} {}\n", on_one_line(&agent.name), drained(agent.status, !undo)))?;
         }
         Command::Remove { agent, remote } => {
             let remote = remote.connect()?;
@@ -94,6 +93,16 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// What draining, or its end, means for an agent.
+fn drained(status: AgentStatus, drain: bool) -> &'static str {
+    match (status, drain) {
+        (AgentStatus::Offline, true) => "gets no jobs; it is not connected",
+        (AgentStatus::Offline, false) => "gets jobs again when it is back; it is not connected",
+        (_, true) => "finishes its jobs and takes no more; `--undo` gives it jobs again",
+        (_, false) => "takes jobs again",
+    }
 }
 
 fn list(remote: &Remote, json: bool) -> Result<(), Failure> {
@@ -147,4 +156,15 @@ fn line(agent: &Agent, paint: Paint) -> String {
         can.join(" "),
         paint.dim(&busy)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_is_not_there_is_not_said_to_take_jobs() {
+        assert_eq!(drained(AgentStatus::Idle, false), "takes jobs again");
+        assert_eq!(drained(AgentStatus::Offline, false), "gets jobs again when it is back; it is not connected");
+    }
 }

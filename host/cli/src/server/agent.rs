@@ -1,6 +1,12 @@
 //! The agent within the server.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::Arc,
+};
 
 use oxide_agent::{Session, Wish};
 use oxide_blobs::Blobs;
@@ -82,7 +88,10 @@ fn id(data: &Path) -> io::Result<AgentId> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let id = AgentId(Uuid::now_v7());
             let beside = data.join(format!(".{FILE}.{}", std::process::id()));
-            fs::write(&beside, format!("{id}\n"))?;
+            // What a killed process of the same number left may be readable by others.
+            let _ = fs::remove_file(&beside);
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            writeln!(file, "{id}")?;
             fs::rename(&beside, &path)?;
             Ok(id)
         }
@@ -92,6 +101,8 @@ fn id(data: &Path) -> io::Result<AgentId> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -99,6 +110,8 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let first = id(data.path()).unwrap();
         assert_eq!(id(data.path()).unwrap(), first);
+        let mode = fs::metadata(data.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         fs::write(data.path().join(FILE), "nobody").unwrap();
         assert!(id(data.path()).unwrap_err().to_string().contains("holds no id"));
     }

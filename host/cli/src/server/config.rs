@@ -97,6 +97,8 @@ pub struct RateSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionSettings {
+    /// Runs with their logs.
+    pub runs_days: u32,
     /// Events.
     pub events_days: u32,
     /// Deliveries of webhooks.
@@ -211,7 +213,7 @@ impl Default for RateSettings {
 
 impl Default for RetentionSettings {
     fn default() -> Self {
-        RetentionSettings { events_days: 7, deliveries_days: 30 }
+        RetentionSettings { runs_days: 90, events_days: 7, deliveries_days: 30 }
     }
 }
 
@@ -279,6 +281,11 @@ const SETTINGS: &[Setting] = &[
     setting("registry.immutable_tags", "false", "Let no tag move or be removed."),
     setting("rate_limit.per_token", "6000", "Requests per minute of one token; more are answered with 429."),
     setting("rate_limit.per_address", "3000", "Requests per minute of one address without a token."),
+    setting(
+        "retention.runs_days",
+        "90",
+        "How long runs are kept with their logs, the newest of each pipeline longer; 0: for ever.",
+    ),
     setting("retention.events_days", "7", "How long events can be read again; 0: for ever."),
     setting("retention.deliveries_days", "30", "How long deliveries of webhooks are kept; 0: for ever."),
     setting(

@@ -74,6 +74,7 @@ pub async fn open(
     };
     let tail = Tail::start(store.clone(), bus.clone()).await.map_err(failed)?;
     let orchestrator = Orchestrator::new(OwnerId::SERVER, clock.clone())
+        .keep_events()
         .secrets(Arc::new(VaultSecrets(vault.clone())))
         .plans(Arc::new(StoredPlans { store: store.clone(), pipelines: pipelines.clone() }));
     let forward = HttpForward::new(cluster_secret.clone())

@@ -6,14 +6,39 @@ use oxide_core::{
     id::{AttemptId, JobIndex, StepIndex},
     limit::Usage,
     outcome::{Failure, FailureCause, Status},
-    protocol::{StepChange, StepChangeKind},
+    plan::PlannedStep,
+    protocol::{LogChunk, StepChange, StepChangeKind},
     time::Timestamp,
 };
 use oxide_store::{StepRow, WriteBatch};
 
-use super::ActiveRun;
+use super::{ActiveRun, Attempt};
+
+impl Attempt {
+    /// Counts the lines of a report, if they follow those that are stored. Else says what does not.
+    pub(crate) fn count_lines(&mut self, chunks: &[LogChunk]) -> Result<(), String> {
+        let mut lines = self.next_lines.clone();
+        for LogChunk { step, first_line, line_count, .. } in chunks {
+            let next = lines.entry(*step).or_insert(1);
+            if first_line != next {
+                return Err(format!("a chunk of step {step} begins at line {first_line}, but line {next} comes next"));
+            }
+            *next = next.saturating_add((*line_count).into());
+        }
+        self.next_lines = lines;
+        Ok(())
+    }
+}
 
 impl ActiveRun {
+    /// The step whose plugin was surely loaded, if a change says so: it was called.
+    pub(crate) fn step_that_was_called(&self, id: AttemptId, change: &StepChange) -> Option<&PlannedStep> {
+        let StepChangeKind::Completed(record) = &change.kind else { return None };
+        let is_called = record.try_number > 0
+            && record.failure.as_ref().is_none_or(|failure| !matches!(failure.cause, FailureCause::Load));
+        self.machine.plan().job(id.job).steps.get(change.step.index()).filter(|_| is_called)
+    }
+
     /// Writes a change of a step of a running attempt.
     pub(crate) fn change_step(&mut self, id: AttemptId, change: StepChange, batch: &mut WriteBatch) {
         let (job, number, step, at) = (id.job, id.number, change.step, change.at);

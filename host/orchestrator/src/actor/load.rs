@@ -39,6 +39,7 @@ impl Actor {
         self.queue.clear();
         self.deadlines.clear();
         self.agents.forget_attempts();
+        self.agents.keep_only(&agents.iter().map(|agent| agent.id).collect());
         for agent in agents {
             self.agents.restore(agent, moment.steady);
         }

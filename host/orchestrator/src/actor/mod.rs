@@ -13,7 +13,7 @@ mod write;
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BinaryHeap, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -56,8 +56,8 @@ pub(crate) struct Parts {
     pub decide: DecideCondition,
     pub secrets: Arc<dyn SecretSource>,
     pub hints: Hints,
-    /// Agents end with it, as in `oxide run`. Those of a server wait for the next one.
-    pub agents_end: bool,
+    /// Forgets old events.
+    pub forgets_events: bool,
     /// The way to the actor itself, for its helpers.
     pub commands: mpsc::WeakSender<Command>,
 }
@@ -93,6 +93,8 @@ pub(crate) struct Actor {
     last_turn: Instant,
     last_write: Instant,
     shutdown: Vec<Answer<()>>,
+    /// Messages of a turn that could not be stored, to be taken one by one.
+    apart: VecDeque<Command>,
     /// Everything was just read from the store.
     was_loaded: bool,
     /// This server leads no more.
@@ -117,6 +119,7 @@ impl Actor {
             last_turn: Instant::now(),
             last_write: Instant::now(),
             shutdown: Vec::new(),
+            apart: VecDeque::new(),
             was_loaded: false,
             is_deposed: false,
         }
@@ -148,7 +151,7 @@ impl Actor {
             // All who wait find nobody, and ask the next leader.
             return (Ended::LeadershipLost, std::mem::take(&mut self.shutdown));
         }
-        self.agents.dismiss(self.parts.agents_end);
+        self.agents.dismiss();
         for (_, answer) in self.waiting.drain().flat_map(|(_, answers)| answers) {
             let _ = answer.send(Err(OrchestratorError::Closed));
         }
@@ -165,9 +168,20 @@ impl Actor {
         next.unwrap_or(TICK).clamp(Duration::from_millis(1), TICK)
     }
 
-    /// One turn: everything that waits, then time, then one transaction, then the answers.
+    /// Takes everything that waits, in one turn if it can be.
     async fn turn(&mut self, first: Option<Command>, commands: &mut mpsc::Receiver<Command>) {
-        let mut turn = Turn::new(self.watch.look());
+        let turn = Turn::new(self.watch.look());
+        self.take_turn(turn, first, || commands.try_recv().ok()).await;
+        while !self.is_deposed
+            && let Some(command) = self.apart.pop_front()
+        {
+            let turn = Turn { is_apart: true, ..Turn::new(self.watch.look()) };
+            self.take_turn(turn, Some(command), || None).await;
+        }
+    }
+
+    /// One turn: what is there, then time, then one transaction, then the answers.
+    async fn take_turn(&mut self, mut turn: Turn, first: Option<Command>, mut more: impl FnMut() -> Option<Command>) {
         self.look_at_clocks(&turn);
         let (mut count, mut bytes) = (0, 0);
         let mut next = first;
@@ -176,7 +190,7 @@ impl Actor {
             bytes += command.weight();
             self.take(&mut turn, command).await;
             if count < COMMANDS_PER_TURN && bytes < BYTES_PER_TURN && turn.failed.is_none() {
-                next = commands.try_recv().ok();
+                next = more();
             }
         }
         self.begin_restored(&mut turn);

@@ -62,7 +62,7 @@ impl Actor {
         if self.queue.is_empty() || turn.failed.is_some() {
             return;
         }
-        let mut waiting: Vec<_> = self.agents.waiting_for_jobs().collect();
+        let mut waiting: Vec<_> = self.agents.waiting_for_jobs(turn.moment.steady).collect();
         waiting.sort_by_cached_key(|id| {
             let taken = self.queue.worker(*id).map_or(0, |worker| worker.taken);
             (self.queue.choice(*id), taken, *id)

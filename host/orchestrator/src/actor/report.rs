@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use oxide_core::{
-    event::EventKind,
+    event::{Event, EventKind},
     id::{AgentId, AttemptId, StepIndex},
+    plan::{PlannedStep, PluginPin},
     protocol::{Acknowledgement, Complete, LogChunk, Report, StepChangeKind},
     run::RunEvent,
 };
@@ -45,6 +46,13 @@ impl Completed {
     }
 }
 
+/// What is told when an agent has called a plugin for the first time.
+fn loaded(agent: AgentId, step: &PlannedStep) -> EventKind {
+    let PluginPin { reference, digest } = step.plugin.clone();
+    let capabilities = step.grants.capabilities.iter().copied().collect();
+    EventKind::PluginLoaded { digest, reference, capabilities, agent: Some(agent) }
+}
+
 fn take_logs(turn: &mut Turn, run: &ActiveRun, id: AttemptId, chunks: Vec<LogChunk>) {
     for chunk in chunks {
         let (first_line, line_count) = (chunk.first_line, chunk.line_count);
@@ -83,6 +91,7 @@ impl Actor {
         if let Some(step) = named.into_iter().find(|step| step.index() >= steps) {
             return Err(OrchestratorError::BadReport(format!("the job has {steps} steps and no step {step}")));
         }
+        attempt.count_lines(&logs).map_err(OrchestratorError::BadReport)?;
         attempt.row.last_report = number;
         turn.batch.attempt(attempt.row.clone());
         let mut logs_by_step: BTreeMap<StepIndex, Vec<LogChunk>> = BTreeMap::new();
@@ -93,6 +102,11 @@ impl Actor {
             // Who follows the events sees the last lines of a step before its end.
             if matches!(change.kind, StepChangeKind::Completed(_)) {
                 take_logs(turn, run, id, logs_by_step.remove(&change.step).unwrap_or_default());
+            }
+            if let Some(step) = run.step_that_was_called(id, &change)
+                && self.agents.loads(agent, &step.plugin)
+            {
+                turn.batch.event(Event::of_server(turn.moment.now, loaded(agent, step)));
             }
             run.change_step(id, change, &mut turn.batch);
         }

@@ -1,6 +1,6 @@
 //! What is asked, call by call.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use oxide_core::{
     event::{Event, EventKind},
@@ -16,7 +16,7 @@ use crate::{
     Call, OrchestratorError, Reply, Vote,
     agents::{Agent, silence},
     command::{Answer, Command, Undelivered},
-    turn::Turn,
+    turn::{Asked, Deferred, Turn},
 };
 
 /// How long `wait` waits for the end of a run.
@@ -36,7 +36,7 @@ impl Actor {
             }
             Command::Fire(fire, answer) => {
                 let fired = self.fire(turn, *fire).await;
-                turn.answer(answer, fired);
+                turn.answers.push(Deferred::Fire(answer, fired));
             }
             Command::Shutdown(answer) => self.shutdown.push(answer),
         }
@@ -44,6 +44,7 @@ impl Actor {
     }
 
     async fn answer(&mut self, turn: &mut Turn, call: Call, answer: Answer<Reply>) {
+        let asked = call.clone();
         let reply = match call {
             Call::Submit(run) => self.submit(turn, *run).await.map(|number| Reply::Submitted { number }),
             Call::Cancel { run, reason } => self.end(turn, run, RunEvent::CancelRequested { reason }),
@@ -75,7 +76,7 @@ impl Actor {
             // The handle has made a `Submit` of it.
             Call::Retry(_) => Err(OrchestratorError::Misunderstood { call: "retry".into() }),
         };
-        turn.answer(answer, reply);
+        turn.answers.push(Deferred::Call(Asked { call: asked, answer }, reply));
     }
 
     fn end(&mut self, turn: &mut Turn, run: RunId, event: RunEvent) -> Result<Reply, OrchestratorError> {
@@ -150,12 +151,15 @@ impl Actor {
         if self.agents.refusal(agent).is_some() {
             return Ok(Reply::Done);
         }
+        let unloaded = self.agents.unload(agent, reason);
         let (row, attempts) =
             self.agents.deregister(agent, reason, turn.now()).ok_or(OrchestratorError::NoSuchAgent(agent))?;
         let name = row.name.clone();
         turn.batch.agent(row);
         let kind = EventKind::AgentDisconnected { agent, name: name.clone(), reason: reason.to_owned() };
-        turn.batch.event(Event::of_server(turn.now(), kind));
+        for kind in iter::once(kind).chain(unloaded) {
+            turn.batch.event(Event::of_server(turn.now(), kind));
+        }
         for attempt in attempts {
             self.lose(turn, attempt, format!("agent `{name}` is gone: {reason}"));
         }

@@ -1,6 +1,6 @@
 //! What follows because time has passed: deadlines, silence, and what is written now and then.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, iter, time::Duration};
 
 use oxide_core::{
     event::{Event, EventKind},
@@ -56,8 +56,11 @@ impl Actor {
             if let Some(agent) = self.agents.get(agent) {
                 turn.batch.agent(agent.row());
             }
+            let unloaded = self.agents.unload(agent, &reason);
             let kind = EventKind::AgentDisconnected { agent, name, reason: reason.clone() };
-            turn.batch.event(Event::of_server(turn.now(), kind));
+            for kind in iter::once(kind).chain(unloaded) {
+                turn.batch.event(Event::of_server(turn.now(), kind));
+            }
             for attempt in attempts {
                 self.lose(turn, attempt, reason.clone());
             }
@@ -69,9 +72,9 @@ impl Actor {
         self.give_up_waiting();
     }
 
-    /// Forgets old events: at the start, and then every hour.
+    /// Forgets old events, if nobody else does: at the start, and then every hour.
     pub(super) async fn forget_old_events(&mut self, turn: &mut Turn) {
-        if turn.moment.steady < self.next_pruning || turn.failed.is_some() {
+        if !self.parts.forgets_events || turn.moment.steady < self.next_pruning || turn.failed.is_some() {
             return;
         }
         self.next_pruning = turn.moment.steady + PRUNING;

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use super::{Actor, TICK};
 use crate::{
-    AskedSecrets, Reply,
+    AskedSecrets, Cause, OrchestratorError, Reply,
     command::{Answer, Command, Undelivered},
     tail::Written,
-    turn::{Committed, Leased, Turn},
+    turn::{Committed, Deferred, Leased, Turn},
 };
 
 /// How often, and with which pauses, secrets are asked for before a job is given up.
@@ -18,36 +18,41 @@ const SECRET_TRIES: u32 = 3;
 const SECRET_PAUSE: Duration = Duration::from_millis(500);
 
 impl Actor {
-    /// Writes the turn and says what follows from it.
+    /// Writes the turn and says what follows from it. If the database refuses what is in it, each message is taken once more in
+    /// a turn of its own: only the one that is at fault is answered so.
     pub(super) async fn write(&mut self, mut turn: Turn) {
-        let committed = self.commit(&mut turn).await;
-        for answer in turn.take_answers() {
-            answer(&committed);
-        }
-        match committed {
-            Ok(()) => {
-                for run in turn.finished.drain(..) {
-                    for (_, answer) in self.waiting.remove(&run.id).unwrap_or_default() {
-                        let _ = answer.send(Ok(Reply::Run(Some(run.clone()))));
-                    }
-                }
-                for leased in std::mem::take(&mut turn.leases) {
-                    self.hand_out(leased);
+        let Err(cause) = self.commit(&mut turn).await else {
+            turn.answers.into_iter().for_each(|answer| answer.say(None));
+            for run in turn.finished {
+                for (_, answer) in self.waiting.remove(&run.id).unwrap_or_default() {
+                    let _ = answer.send(Ok(Reply::Run(Some(run.clone()))));
                 }
             }
-            Err(cause) => {
-                for leased in turn.leases {
-                    let _ = leased.answer.send(Err(cause.as_ref().into()));
+            return turn.leases.into_iter().for_each(|leased| self.hand_out(leased));
+        };
+        let error = OrchestratorError::from(cause.as_ref());
+        for leased in turn.leases {
+            let _ = leased.answer.send(Err(error.clone()));
+        }
+        for answer in turn.answers {
+            match answer {
+                Deferred::Call(asked, _) if cause.is_about_content() && !turn.is_apart => {
+                    self.apart.push_back(Command::Call(asked.call, asked.answer));
                 }
-                if cause.is_leadership_lost() {
-                    tracing::warn!(cause = crate::error::Cause::of(&*cause).chain(), "this server leads no more");
-                    self.is_deposed = true;
-                    return;
+                // An agent would say it again and again.
+                Deferred::Call(ref asked, _) if cause.is_about_content() && asked.call.is_of_an_agent() => {
+                    answer.say(Some(&OrchestratorError::BadReport(Cause::of(&*cause).chain())));
                 }
-                tracing::error!(cause = crate::error::Cause::of(&*cause).chain(), "a turn could not be stored");
-                self.go_back().await;
+                answer => answer.say(Some(&error)),
             }
         }
+        if cause.is_leadership_lost() {
+            tracing::warn!(cause = Cause::of(&*cause).chain(), "this server leads no more");
+            self.is_deposed = true;
+            return;
+        }
+        tracing::error!(cause = Cause::of(&*cause).chain(), "a turn could not be stored");
+        self.go_back().await;
     }
 
     /// What the machines know is ahead of the store: goes back to what is stored. Until that can be read there is nothing
@@ -112,7 +117,7 @@ impl Actor {
                         break Undelivered::Gone;
                     }
                     Err(error) if tries >= SECRET_TRIES => {
-                        let cause = crate::error::Cause::of(&*error).chain();
+                        let cause = Cause::of(&*error).chain();
                         let _ = answer.send(Ok(Reply::Lease(None)));
                         break Undelivered::Secrets(cause);
                     }

@@ -89,7 +89,7 @@ impl Agents {
             let since = *agent.suspect_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= WAKE_UP {
                 agent.is_online = false;
-                agent.lease.take_if(|lease| lease.answer.is_closed());
+                agent.let_go();
                 let attempts = std::mem::take(&mut agent.attempts).into_keys().collect();
                 self.changed.push(*id);
                 lost.push(Lost { agent: *id, attempts });

@@ -77,9 +77,16 @@ async fn an_agent_that_drains_is_told_at_once_and_gets_no_more() {
         assert!(tokio::time::timeout(Duration::from_millis(100), agent.link.lease(agent.id)).await.is_err());
         assert_eq!(house.store.attempts(id).await.unwrap()[0].reason.as_deref(), Some("agent `box` drains"));
         assert!(house.store.agent(agent.id).await.unwrap().unwrap().draining);
-        // The program is started again.
+        // The program is started again: it drains until somebody says that it is not to.
         agent.link.register(agent.register("box", 1)).await.unwrap();
-        assert_eq!(agent.lease().await.attempt.run, id);
+        assert!(tokio::time::timeout(Duration::from_millis(100), agent.link.lease(agent.id)).await.is_err());
+        assert!(agent.heartbeat(Vec::new()).await.drain);
+        let undo = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            house.orchestrator.drain_agent(agent.id, false).await.unwrap();
+        };
+        let (answer, lease, ()) = tokio::join!(agent.heartbeat(Vec::new()), agent.lease(), undo);
+        assert_eq!((answer.drain, lease.attempt.run), (false, id));
         let nobody = AgentId(Uuid::now_v7());
         let unknown = house.orchestrator.drain_agent(nobody, true).await;
         assert_eq!(unknown, Err(OrchestratorError::NoSuchAgent(nobody)));
@@ -116,6 +123,34 @@ async fn an_agent_that_was_removed_loses_its_jobs_and_is_refused() {
         assert_eq!(house.agent("other").await.work().await.attempt.number, 2);
         assert_eq!(house.orchestrator.wait(id).await.unwrap().status, Status::Success);
     }
+}
+
+#[tokio::test]
+async fn a_request_of_a_dead_program_takes_no_job() {
+    let directory = tempfile::tempdir().unwrap();
+    let house = House::open(directory.path()).await;
+    let agent = house.agent("box").await;
+    let asks = || {
+        let (link, id) = (agent.link.clone(), agent.id);
+        tokio::spawn(async move { link.lease(id).await.unwrap() })
+    };
+    // The program is killed, and whoever carries its messages does not see it. It is started again.
+    let dead = asks();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    agent.link.register(agent.register("box", 1)).await.unwrap();
+    assert_eq!(dead.await.unwrap(), None);
+    // Killed once more, and nobody starts it.
+    let dead = asks();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    house.pass(16_000);
+    let run = new_run(plan(&[("test", &[])], 1));
+    let id = run.id;
+    house.orchestrator.submit(run).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(house.store.attempts(id).await.unwrap()[0].status, Status::Queued);
+    // It had only been slow.
+    let _ = tokio::time::timeout(Duration::from_millis(50), agent.heartbeat(Vec::new())).await;
+    assert_eq!(dead.await.unwrap().expect("a job").attempt.number, 1);
 }
 
 #[tokio::test]
@@ -184,4 +219,42 @@ async fn heartbeats_are_written_and_told_together() {
     assert_eq!(waits.as_deref(), Some("none of the 2 fitting agents was heard of for 30 s"));
     let lease = agents[1].lease().await;
     assert_eq!(agents[1].report(lease.attempt, vec![started(0)], Vec::new()).await, Acknowledgement::Stored);
+}
+
+#[tokio::test]
+async fn plugins_are_told_when_an_agent_has_them_and_when_it_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut house = House::open(directory.path()).await;
+    let (agent, other) = (house.agent("box").await, house.agent("other").await);
+    for _ in 0..2 {
+        house.orchestrator.submit(new_run(plan(&[("test", &[])], 2))).await.unwrap();
+        agent.work().await;
+    }
+    house.orchestrator.deregister_agent(agent.id, "removed by ann").await.unwrap();
+    house.orchestrator.submit(new_run(plan(&[("test", &[])], 1))).await.unwrap();
+    other.work().await;
+    house.pass(31_000);
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        match house.next_event().await {
+            EventKind::PluginLoaded { digest, reference, agent, .. } => told.push((digest, reference, agent, None)),
+            EventKind::PluginUnloaded { digest, reference, agent, reason } => {
+                told.push((digest, reference, agent, Some(reason)));
+            }
+            _ => {}
+        }
+    }
+    let plugin = |agent: &Agent, gone: Option<&str>| {
+        ("sha256:0".to_owned(), "oxide/run@1".to_owned(), Some(agent.id), gone.map(str::to_owned))
+    };
+    let silent = "agent `other` was not heard of for 30 s";
+    assert_eq!(
+        told,
+        [
+            plugin(&agent, None),
+            plugin(&agent, Some("removed by ann")),
+            plugin(&other, None),
+            plugin(&other, Some(silent))
+        ]
+    );
 }

@@ -7,6 +7,7 @@ mod support;
 
 mod agents;
 mod approvals;
+mod bad_reports;
 mod chance;
 mod clocks;
 mod fencing;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     state::State,
-    stored::{now, seconds},
+    stored::{UploadedArtifact, now, seconds},
 };
 
 /// The artifacts of the run.
@@ -39,7 +39,14 @@ impl HostArtifactStore for State {
         }
         let (blobs, pack) = (self.blobs()?, self.pack(paths)?);
         let uploader = Uploader { run: self.run_info.run.clone(), job: self.run_info.job.clone() };
-        Ok(described(blobs.upload(uploader, &name, pack, retention_days, &now).await?))
+        let artifact = blobs.upload(uploader, &name, pack, retention_days, &now).await?;
+        self.stored.uploaded.push(UploadedArtifact {
+            name: artifact.name.clone(),
+            files: artifact.contents.files,
+            bytes: artifact.contents.size,
+            expires_at: artifact.expires_at,
+        });
+        Ok(described(artifact))
     }
 
     async fn download(

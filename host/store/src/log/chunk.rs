@@ -81,22 +81,16 @@ impl StoredChunk {
         LogPlace { job, attempt, step: self.chunk.step, first_line: self.chunk.first_line }
     }
 
-    /// Its lines.
-    ///
-    /// # Errors
-    /// It is damaged.
-    pub fn lines(&self) -> Result<Vec<LogLine>, StoreError> {
-        let mut lines = Vec::with_capacity(self.chunk.line_count as usize);
-        take_lines(&self.chunk, 0, usize::MAX, &mut lines)?;
-        Ok(lines)
+    /// Its lines; one that says so if it is damaged.
+    pub fn lines(&self) -> Vec<LogLine> {
+        let mut lines = Vec::new();
+        take_lines(&self.chunk, 0, usize::MAX, &mut lines);
+        lines
     }
 
-    /// The bytes of its lines, each with its line break.
-    ///
-    /// # Errors
-    /// It is damaged.
-    pub fn text(&self) -> Result<Vec<u8>, StoreError> {
-        unpack(&self.chunk)
+    /// The bytes of its lines, each with its line break; a line that says so if it is damaged.
+    pub fn text(&self) -> Vec<u8> {
+        unpack(&self.chunk).unwrap_or_else(|| format!("{}\n", damaged(&self.chunk)).into_bytes())
     }
 }
 
@@ -166,32 +160,44 @@ pub(super) fn read(row: &Row) -> Result<LogChunk, StoreError> {
     })
 }
 
-fn unpack(chunk: &LogChunk) -> Result<Vec<u8>, StoreError> {
-    zstd::bulk::decompress(&chunk.body, chunk.raw_bytes as usize).map_err(StoreError::value("packed part of a log"))
+/// The text of a chunk, if it is as long as it says. Takes no more than [`LogChunk::BYTES_MAX`].
+pub(super) fn unpack(chunk: &LogChunk) -> Option<Vec<u8>> {
+    let capacity = chunk.raw_bytes.min(LogChunk::BYTES_MAX) as usize;
+    zstd::bulk::decompress(&chunk.body, capacity).ok()
 }
 
-/// Adds the lines of a chunk from line `from` on; returns the number of the line after the last one added.
-pub(super) fn take_lines(
-    chunk: &LogChunk,
-    from: u64,
-    limit: usize,
-    lines: &mut Vec<LogLine>,
-) -> Result<u64, StoreError> {
-    let raw = unpack(chunk)?;
-    let mut texts = raw.split(|byte| *byte == b'\n');
-    let (mut mark, mut position) = (0, 0);
-    while position < u64::from(chunk.line_count) && lines.len() < limit {
-        let text = texts.next().unwrap_or_default();
-        while chunk.marks.get(mark + 1).is_some_and(|next| u64::from(next.line) <= position) {
+/// What is said in the place of lines that cannot be read.
+fn damaged(chunk: &LogChunk) -> String {
+    format!("[lines {} to {} are damaged in the store]", chunk.first_line, end(chunk).saturating_sub(1))
+}
+
+/// The number of the line after the last one of a chunk.
+pub(super) fn end(chunk: &LogChunk) -> u64 {
+    chunk.first_line.saturating_add(chunk.line_count.into())
+}
+
+/// Adds at most `limit` lines of a chunk from line `from` on; returns the number of the line after the last one added.
+pub(super) fn take_lines(chunk: &LogChunk, from: u64, limit: usize, lines: &mut Vec<LogLine>) -> u64 {
+    let marked = |mark: Option<&LogMark>| mark.map_or((Timestamp(0), LogStream::Host), |mark| (mark.at, mark.stream));
+    let Some(raw) = unpack(chunk) else {
+        let (number, (at, _)) = (chunk.first_line.max(from), marked(chunk.marks.first()));
+        lines.push(LogLine { number, at, stream: LogStream::Host, text: damaged(chunk).into() });
+        return end(chunk);
+    };
+    let text = raw.strip_suffix(b"\n").unwrap_or(&raw);
+    let mut mark = 0;
+    for (position, text) in (0..chunk.line_count).zip(text.split(|byte| *byte == b'\n')) {
+        let number = chunk.first_line.saturating_add(position.into());
+        if lines.len() >= limit {
+            return number;
+        }
+        while chunk.marks.get(mark + 1).is_some_and(|next| next.line <= position) {
             mark += 1;
         }
-        let number = chunk.first_line + position;
         if number >= from {
-            let mark = chunk.marks.get(mark);
-            let (at, stream) = mark.map_or((Timestamp(0), LogStream::Host), |mark| (mark.at, mark.stream));
+            let (at, stream) = marked(chunk.marks.get(mark));
             lines.push(LogLine { number, at, stream, text: text.to_vec() });
         }
-        position += 1;
     }
-    Ok(chunk.first_line + position)
+    end(chunk)
 }

@@ -1,8 +1,12 @@
 //! Logs: packed chunks of lines, as agents send them.
 
+mod check;
 mod chunk;
 
+pub use check::{BadChunk, check_chunk};
 pub use chunk::{LogOf, LogPlace, LogSize, StoredChunk};
+
+use std::collections::BTreeMap;
 
 use oxide_core::{
     id::{AttemptId, StepIndex},
@@ -11,7 +15,7 @@ use oxide_core::{
 };
 
 use crate::{
-    Store, StoreError,
+    Store, StoreError, Transaction,
     row::{number, to_json},
     sql::{Connection, query},
 };
@@ -62,10 +66,11 @@ pub(crate) async fn write(connection: &mut Connection, chunks: &[(AttemptId, Log
 }
 
 impl Store {
-    /// At most `limit` lines of a step's log from line `from` (counted from 1) on. Unpacks one chunk at a time.
+    /// At most `limit` lines of a step's log from line `from` (counted from 1) on. Unpacks one chunk at a time. In the place of
+    /// the lines of a damaged chunk stands one that says so.
     ///
     /// # Errors
-    /// The store cannot be read, or holds a damaged chunk.
+    /// The store cannot be read.
     pub async fn log_page(
         &self,
         attempt: AttemptId,
@@ -79,7 +84,7 @@ impl Store {
             && page.lines.len() < limit
         {
             match chunk_with(&mut connection, attempt, step, next).await? {
-                Some(chunk) => page.next = Some(chunk::take_lines(&chunk, next, limit, &mut page.lines)?),
+                Some(chunk) => page.next = Some(chunk::take_lines(&chunk, next, limit, &mut page.lines)),
                 None => page.next = None,
             }
         }
@@ -111,6 +116,26 @@ impl Store {
     }
 }
 
+impl Transaction {
+    /// The number of the line that comes next, for each step of an attempt that has lines.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn next_lines(&mut self, attempt: AttemptId) -> Result<BTreeMap<StepIndex, u64>, StoreError> {
+        let rows = query(
+            "read how long the logs of an attempt are",
+            "SELECT step, MAX(first_line + line_count) AS next FROM log_chunks \
+             WHERE run = $1 AND job = $2 AND attempt = $3 GROUP BY step",
+        )
+        .bind(attempt.run)
+        .bind(attempt.job)
+        .bind(attempt.number)
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(|row| Ok((StepIndex(number(row, "step")?), number(row, "next")?))).collect()
+    }
+}
+
 /// The first chunk that has lines from this one on.
 async fn chunk_with(
     connection: &mut Connection,
@@ -135,7 +160,7 @@ async fn chunk_with(
             .await?;
         if let Some(row) = row {
             let chunk = chunk::read(&row)?;
-            if chunk.first_line + u64::from(chunk.line_count) > line {
+            if chunk::end(&chunk) > line {
                 return Ok(Some(chunk));
             }
         }

@@ -10,7 +10,7 @@ use oxide_core::{
 use uuid::Uuid;
 
 use super::{FIRST, OWNER, SECOND, databases::on_each_database, insert, run};
-use crate::{LeaderInfo, Location, LogOf, Retention, Store, StoreError, WriteBatch, sql::query};
+use crate::{LeaderInfo, Location, LogLine, LogOf, Retention, Store, StoreError, WriteBatch, sql::query};
 
 /// Runs 1 to `count` of a pipeline, created in that order, all of them ended but the last one.
 async fn insert_ended(store: &Store, pipeline: &str, ids: std::ops::RangeInclusive<u128>) {
@@ -90,21 +90,44 @@ on_each_database! {
         log(&store, FIRST, &mixed).await;
         let run = RunId(Uuid::from_u128(FIRST));
         let whole = store.log_chunks_after(&LogOf::run(run), None, 100).await.unwrap();
-        let text: Vec<u8> = whole.iter().flat_map(|chunk| chunk.text().unwrap()).collect();
+        let text: Vec<u8> = whole.iter().flat_map(|chunk| chunk.text()).collect();
         assert_eq!(String::from_utf8(text).unwrap(), "1\n2\n3\n4\n5\n6\n7\n");
         // Chunk by chunk, from the place of the one before.
         let (mut place, mut lines) = (None, Vec::new());
         while let [stored] = store.log_chunks_after(&LogOf::run(run), place, 1).await.unwrap().as_slice() {
             place = Some(stored.place());
-            lines.extend(stored.lines().unwrap().into_iter().map(|line| String::from_utf8(line.text).unwrap()));
+            lines.extend(stored.lines().into_iter().map(|line| String::from_utf8(line.text).unwrap()));
         }
         assert_eq!(lines.concat(), "1234567");
         let second = LogOf { attempt: Some(2), job: Some(JobIndex(0)), ..LogOf::run(run) };
-        assert_eq!(store.log_chunks_after(&second, None, 9).await.unwrap()[0].text().unwrap(), b"5\n");
+        assert_eq!(store.log_chunks_after(&second, None, 9).await.unwrap()[0].text(), b"5\n");
         let step = LogOf::step(AttemptId { run, job: JobIndex(0), number: 1 }, StepIndex(1));
-        assert_eq!(store.log_chunks_after(&step, None, 9).await.unwrap()[0].text().unwrap(), b"4\n");
+        assert_eq!(store.log_chunks_after(&step, None, 9).await.unwrap()[0].text(), b"4\n");
         let sizes: Vec<_> = store.log_sizes(run).await.unwrap().iter().map(|size| (size.lines, size.bytes)).collect();
         assert_eq!(sizes, [(3, 6), (1, 2), (1, 2), (2, 4)]);
+    }
+
+    async fn a_damaged_chunk_is_one_line_of_the_log(store: TestStore) {
+        insert(&store, &run(FIRST, "build")).await;
+        let damaged = LogChunk { body: b"rotten".as_slice().into(), ..chunk(0, 3, "3\n4\n") };
+        // Of a text that is shorter than it says the lines that are there are told.
+        let short = LogChunk { line_count: u32::MAX, ..chunk(0, 5, "5\n") };
+        log(&store, FIRST, &[(0, 1, chunk(0, 1, "1\n2\n")), (0, 1, damaged), (0, 1, short)]).await;
+        let attempt = AttemptId { run: RunId(Uuid::from_u128(FIRST)), job: JobIndex(0), number: 1 };
+        let read = async |from| {
+            let page = store.log_page(attempt, StepIndex(0), from, 10).await.unwrap();
+            assert_eq!(page.next, None);
+            let text = |line: LogLine| (line.number, String::from_utf8(line.text).unwrap());
+            page.lines.into_iter().map(text).collect::<Vec<_>>()
+        };
+        let line = |number, text: &str| (number, text.to_owned());
+        let instead = "[lines 3 to 4 are damaged in the store]";
+        assert_eq!(read(1).await, [line(1, "1"), line(2, "2"), line(3, instead), line(5, "5")]);
+        assert_eq!(read(4).await, [line(4, instead), line(5, "5")]);
+        let whole = store.log_chunks_after(&LogOf::run(attempt.run), None, 9).await.unwrap();
+        let text: Vec<u8> = whole.iter().flat_map(|chunk| chunk.text()).collect();
+        assert_eq!(String::from_utf8(text).unwrap(), format!("1\n2\n{instead}\n5\n"));
+        assert_eq!(whole.iter().map(|chunk| chunk.lines().len()).sum::<usize>(), 4);
     }
 
     async fn a_store_in_use_is_copied_and_the_copy_restored(store: TestStore) {

@@ -11,7 +11,10 @@ use oxide_core::{
 
 use super::*;
 use crate::{
-    link::join::{JoinError, join},
+    link::{
+        Server, ServerError,
+        join::{JoinError, join},
+    },
     testing::{HttpServer, MemoryLink, agent_id, attempt_id},
 };
 
@@ -22,11 +25,11 @@ fn token(token: &str) -> JoinAgent {
     JoinAgent { token, name, labels: vec![], capabilities: vec![], slots: 2, version }
 }
 
-async fn server() -> (Arc<MemoryLink>, HttpServer, Server) {
+async fn server() -> (Arc<MemoryLink>, HttpServer, Servers) {
     let link = Arc::new(MemoryLink::default());
     let http = HttpServer::start(Arc::clone(&link), agent_id()).await;
-    let server = Server::new(&http.url(), None).unwrap();
-    (link, http, server)
+    let servers = Servers::new(&http.url(), None).unwrap();
+    (link, http, servers)
 }
 
 fn report(agent: AgentId, number: u64) -> Report {
@@ -96,7 +99,7 @@ async fn what_may_be_said_again_is_told_from_what_may_not() {
     link.is_away.store(true, SeqCst);
     assert!(matches!(carrier.report(report(agent_id(), 1)).await, Err(LinkError::Unavailable(_))));
 
-    let nobody = Server::new("http://127.0.0.1:1", None).unwrap();
+    let nobody = Servers::new("http://127.0.0.1:1", None).unwrap();
     let away = HttpsLink::new(nobody.clone(), "x").report(report(agent_id(), 1)).await.unwrap_err();
     let LinkError::Unavailable(cause) = away else { panic!("{away:?}") };
     assert_eq!(cause.to_string(), "could not reach the server at http://127.0.0.1:1");
@@ -112,6 +115,78 @@ async fn a_server_that_is_silent_is_not_waited_for_for_ever() {
     let large = "x".repeat(super::super::server::MESSAGE_BYTES_MAX);
     let large = server.call::<()>("report", None, &large, SOON).await.unwrap_err();
     assert!(large.is_about_the_message(), "{large:?}");
+}
+
+/// Two servers of one installation.
+struct Pair {
+    link: Arc<MemoryLink>,
+    https: [HttpServer; 2],
+    carrier: Arc<HttpsLink>,
+}
+
+impl Pair {
+    async fn begin() -> Pair {
+        let (link, agent) = (Arc::new(MemoryLink::default()), agent_id());
+        let https =
+            [HttpServer::start(Arc::clone(&link), agent).await, HttpServer::start(Arc::clone(&link), agent).await];
+        let addresses = format!("{}, {}", https[0].url(), https[1].url());
+        let carrier = Arc::new(HttpsLink::new(Servers::new(&addresses, None).unwrap(), "oxide_agt_good"));
+        Pair { link, https, carrier }
+    }
+}
+
+#[tokio::test]
+async fn when_a_server_dies_the_next_one_is_asked_at_once_and_nothing_is_done_twice() {
+    let Pair { link, mut https, carrier } = Pair::begin().await;
+    let agent = agent_id();
+    let (waits, told) = (Arc::clone(&carrier), Arc::clone(&carrier));
+    let waits = tokio::spawn(async move { waits.lease(agent).await.unwrap().unwrap() });
+    let first = report(agent, 1);
+    let sent = first.clone();
+    let told = tokio::spawn(async move {
+        for number in 1..=200 {
+            let report = Report { number, ..sent.clone() };
+            crate::link::insist::insist(|| told.report(report.clone())).await.unwrap();
+        }
+    });
+    tokio::time::sleep(SOON).await;
+    assert_eq!(https[1].connections(), 0, "one is enough");
+    *link.delay.lock().unwrap() = Duration::from_millis(3);
+    let began = std::time::Instant::now();
+    https[0].die().await;
+    let given = crate::job::tests::lease(Vec::new());
+    link.leases.lock().unwrap().push(given.clone());
+    assert_eq!(*waits.await.unwrap(), given);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    told.await.unwrap();
+    let numbers: Vec<u64> = link.reports.lock().unwrap().iter().map(|report| report.number).collect();
+    assert_eq!(numbers, (1..=200).collect::<Vec<_>>());
+    // And back, when the other one dies.
+    https[0] = HttpServer::start_at(&https[0].address.to_string(), Arc::clone(&link), agent).await;
+    https[1].die().await;
+    assert_eq!(carrier.report(Report { number: 201, ..first }).await.unwrap(), Acknowledgement::Stored);
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_taken_elsewhere() {
+    let Pair { link, https, carrier } = Pair::begin().await;
+    link.refuses.store(true, SeqCst);
+    assert!(matches!(carrier.report(report(agent_id(), 1)).await, Err(LinkError::Refused { .. })));
+    link.refuses.store(false, SeqCst);
+    assert!(matches!(carrier.report(report(agent_id(), 9)).await, Err(LinkError::Rejected { .. })));
+    assert_eq!(https[1].connections(), 0);
+    // All of them are asked before it is said that nobody can take it.
+    link.is_away.store(true, SeqCst);
+    assert!(matches!(carrier.report(report(agent_id(), 1)).await, Err(LinkError::Unavailable(_))));
+    assert_eq!(https[1].connections(), 1);
+}
+
+#[tokio::test]
+async fn an_agent_joins_whichever_server_is_there() {
+    let (_link, http, _) = server().await;
+    let servers = Servers::new(&format!("http://127.0.0.1:1,{}", http.url()), None).unwrap();
+    assert_eq!(join(&servers, &token("oxide_reg_good")).await.unwrap().server, http.url());
+    assert!(matches!(Servers::new("https://a.example.com,,", None), Err(ServerError::Address { .. })));
 }
 
 #[tokio::test]

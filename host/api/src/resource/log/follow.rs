@@ -144,7 +144,7 @@ impl Follower {
             match &event.kind {
                 EventKind::StepOutput { job, attempt, step, first_line, line_count } => {
                     let attempt = AttemptId { run: self.run, job: *job, number: *attempt };
-                    let last = first_line + u64::from(*line_count) - 1;
+                    let last = first_line.saturating_add((*line_count).into()).saturating_sub(1);
                     if self.selection.holds(&self.plan, attempt, *step) && sent_to < last {
                         self.send_lines(*seq, (attempt, *step), (*first_line).max(sent_to + 1), last).await?;
                     }

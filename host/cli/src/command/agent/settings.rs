@@ -45,7 +45,7 @@ struct File {
 /// How an agent is to behave.
 #[derive(Clone)]
 pub struct Settings {
-    /// The address of the server; none means the one that the agent has joined.
+    /// The addresses of the servers, with commas between them; none means the one that the agent has joined.
     pub server: Option<String>,
     /// The one-time token.
     pub token: Option<String>,
