@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use oxide_agent::link::{HttpsLink, Server, join};
+use oxide_agent::link::{HttpsLink, Servers, join};
 use oxide_client::Client;
 use oxide_core::{
     api::agent::{JoinAgent, NewAgentToken},
@@ -45,7 +45,7 @@ impl Simulated {
     /// Joins at the server of the client.
     pub async fn join(client: &Client, name: String) -> Simulated {
         let token = client.create_agent_token(&NewAgentToken::default()).await.unwrap().token;
-        let server = Server::new(client.server(), None).unwrap();
+        let server = Servers::new(client.server(), None).unwrap();
         let (labels, capabilities) = (vec!["simulated".to_owned()], Vec::new());
         let wish = JoinAgent { token, name: name.clone(), labels, capabilities, slots: 1, version: "1".to_owned() };
         let identity = join::join(&server, &wish).await.unwrap();
