@@ -28,3 +28,4 @@ pub mod settings;
 pub mod sign_in;
 pub mod sources;
 pub mod state;
+pub mod text;
