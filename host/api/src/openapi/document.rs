@@ -135,7 +135,7 @@ fn parameters(about: &About, schemas: &mut Schemas) -> Vec<Json> {
                 "required": true,
                 "description": path_parameter(name),
                 "schema": match name {
-                    "version" => json!({ "type": "integer", "minimum": 1 }),
+                    "version" => json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX }),
                     _ => json!({ "type": "string", "minLength": 1 }),
                 },
             })

@@ -112,9 +112,12 @@ impl Schemas {
 
 /// A number of so many bits has a largest one; its format alone tells nobody but us.
 fn bounded(schema: &mut Schema) {
-    if schema.get("format") == Some(&Json::from("uint32")) {
-        schema.ensure_object().entry("maximum").or_insert(u32::MAX.into());
-    }
+    let most: Json = match schema.get("format").and_then(Json::as_str) {
+        Some("uint32") => u32::MAX.into(),
+        Some("uint64") => u64::MAX.into(),
+        _ => return,
+    };
+    schema.ensure_object().entry("maximum").or_insert(most);
 }
 
 const MARK: &str = "#taken/";
