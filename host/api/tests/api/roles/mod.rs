@@ -59,6 +59,8 @@ async fn every_route_keeps_the_promises_of_the_table(server: &TestServer) {
     let guests = guests(server).await;
     let administrator = guests.iter().find(|guest| guest.comer == Comer::Administrator).unwrap();
     let mut world = World::new(server, &guests).await;
+    // How the world is, until somebody changes it.
+    let mut before: Option<Json> = None;
     let (mut asked, mut broken) = (0, Vec::new());
     for about in table::all().into_iter().map(|route| route.about) {
         if matches!(about.access, Access::Public | Access::Signed) {
@@ -74,7 +76,9 @@ async fn every_route_keeps_the_promises_of_the_table(server: &TestServer) {
                 (promise, _) => promise,
             };
             let changes = about.method != "GET";
-            let before = if changes { state(server, &world, administrator).await } else { Json::Null };
+            if changes && before.is_none() {
+                before = Some(state(server, &world, administrator).await);
+            }
             let answer = ask(server, about.method.as_str(), &asking, guest).await;
             let status = answer.status.as_u16();
             let story = format!("{:?} asks {} {}", guest.comer, about.method, asking.path);
@@ -91,9 +95,10 @@ async fn every_route_keeps_the_promises_of_the_table(server: &TestServer) {
                 broken.push(format!("{story} and reads a secret: {}", answer.text));
             }
             if changes && (promise == Promise::Allowed || !is_kept) {
-                world = World::new(server, &guests).await;
-            } else if changes && state(server, &world, administrator).await != before {
+                (world, before) = (World::new(server, &guests).await, None);
+            } else if changes && Some(state(server, &world, administrator).await) != before {
                 broken.push(format!("{story}, is refused, and something has changed"));
+                before = None;
             }
             asked += 1;
         }
