@@ -41,11 +41,9 @@ impl ApiError {
         ApiError::new(ErrorKind::BadRequest, message)
     }
 
-    /// The caller is not known.
+    /// The caller is not known. Unless something else is suggested, a token is.
     pub fn unauthorized(message: impl Into<String>) -> ApiError {
-        ApiError::new(ErrorKind::Unauthorized, message)
-            .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"oxide\"")
-            .suggest("send `Authorization: Bearer oxide_pat_…`; `POST /api/v1/tokens` makes a token")
+        ApiError::new(ErrorKind::Unauthorized, message).with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"oxide\"")
     }
 
     /// The caller may not do this.
@@ -119,11 +117,16 @@ impl ApiError {
 
     /// The body.
     pub fn body(&self, now: Timestamp) -> ErrorBody {
+        let mut suggestions = self.suggestions.clone();
+        if suggestions.is_empty() && self.kind == ErrorKind::Unauthorized {
+            suggestions
+                .push("send `Authorization: Bearer oxide_pat_…`; `POST /api/v1/tokens` makes a token".to_owned());
+        }
         ErrorBody {
             error: self.kind,
             message: self.message.clone(),
             details: self.details.clone(),
-            suggestions: self.suggestions.clone(),
+            suggestions,
             timestamp: now,
         }
     }

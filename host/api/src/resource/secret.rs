@@ -5,10 +5,10 @@ use oxide_core::{
     access::Role,
     api::{
         page::Page,
-        secret::{NewSecret, Secret, SecretQuery, SecretScope},
+        secret::{NewSecret, Secret, SecretPlace, SecretQuery, SecretScope},
     },
     id::SecretId,
-    secret::{SecretValue, is_secret_name},
+    secret::{SECRET_BYTES_MIN, SecretValue, UnusableSecret, is_secret_name},
 };
 use oxide_store::{SecretFilter, SecretOwner, SecretRow, VaultError};
 use serde_json::json;
@@ -43,13 +43,15 @@ pub fn routes() -> Vec<Route> {
             .access(Access::Project(Role::Maintainer))
             .summary("Lists secrets by name, without their values.")
             .query::<SecretQuery>()
-            .answer::<Page<Secret>>(200, "Secrets, without their values."),
+            .answer::<Page<Secret>>(200, "Secrets, without their values.")
+            .errors(&[ErrorKind::Invalid]),
         Route::delete("/api/v1/secrets/{name}", "delete_secret", delete)
             .tag(Tag::Secrets)
             .access(Access::Project(Role::Maintainer))
             .summary("Removes a secret.")
-            .query::<SecretQuery>()
-            .answer_empty(204, "It is gone."),
+            .query::<SecretPlace>()
+            .answer_empty(204, "It is gone.")
+            .errors(&[ErrorKind::Invalid]),
     ]
 }
 
@@ -91,9 +93,10 @@ async fn owner(
         }
         SecretScope::Pipeline => {
             let reference = pipeline.ok_or_else(|| {
-                ApiError::invalid("a secret of a pipeline names its pipeline").suggest("add `\"pipeline\": \"ID\"`")
+                ApiError::invalid("a secret of a pipeline names its pipeline")
+                    .suggest("add `\"pipeline\": \"NAME\"`, in the query `pipeline=NAME`")
             })?;
-            Ok(SecretOwner::Pipeline(pipeline::find(state, caller, reference).await?.id))
+            Ok(SecretOwner::Pipeline(pipeline::find_in(state, caller, project, reference).await?.id))
         }
     }
 }
@@ -104,10 +107,14 @@ async fn put(
     Json(new): Json<NewSecret>,
 ) -> Result<Created<Secret>, ApiError> {
     let owner = owner(&state, &caller, new.scope, new.project.as_deref(), new.pipeline.as_deref()).await?;
-    if !is_secret_name(&new.name) || new.name.len() > 200 {
+    if !is_secret_name(&new.name) {
         return Err(ApiError::invalid(
-            "the name of a secret is made of letters, digits and `_`, and begins with no digit",
+            "the name of a secret is made of letters, digits and `_`, at most 100, and begins with no digit",
         ));
+    }
+    // A value counts its bytes, the document characters: few large ones would do for the one and not for the other.
+    if new.value.chars().count() < SECRET_BYTES_MIN {
+        return Err(ApiError::invalid(UnusableSecret::Short(new.value.chars().count()).to_string()));
     }
     let value = SecretValue::new(new.value).map_err(|error| ApiError::invalid(error.to_string()))?;
     let (now, id) = (state.now(), SecretId(Uuid::now_v7()));
@@ -169,7 +176,7 @@ async fn delete(
     State(state): State<ServerState>,
     caller: Caller,
     Path(name): Path<String>,
-    Query(query): Query<SecretQuery>,
+    Query(query): Query<SecretPlace>,
 ) -> Result<NoContent, ApiError> {
     let scope = query.scope.unwrap_or_default();
     let owner = owner(&state, &caller, scope, query.project.as_deref(), query.pipeline.as_deref()).await?;

@@ -102,13 +102,19 @@ pub async fn find(state: &ServerState, reference: &str) -> Result<UserRow, ApiEr
     found.ok_or_else(|| ApiError::not_found("user", reference))
 }
 
-fn check_email(email: Option<&String>) -> Result<(), ApiError> {
+/// Is it an e-mail address? An empty text takes it away.
+///
+/// # Errors
+/// 422 if not.
+pub(crate) fn check_email(email: Option<&String>) -> Result<(), ApiError> {
     match email {
         Some(email) if email.is_empty() => Ok(()),
         Some(email)
-            if email.len() > 320
+            if email.chars().count() > 320
                 || email.chars().any(|c| c.is_whitespace() || c.is_control())
-                || !email.contains('@') =>
+                || !email
+                    .split_once('@')
+                    .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@')) =>
         {
             Err(ApiError::invalid("the e-mail address cannot be one").suggest("write it as `name@example.com`"))
         }
@@ -203,6 +209,16 @@ async fn update(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_have_a_name_and_a_host() {
+        for good in ["", "ann@example.com", "ä@ö"] {
+            assert!(check_email(Some(&good.to_owned())).is_ok(), "{good}");
+        }
+        for bad in ["@", "ann", "ann@", "@example.com", "a@b@c", "a b@c", "a@b\0", &format!("{}@b", "a".repeat(320))] {
+            assert!(check_email(Some(&bad.to_owned())).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn names_can_stand_in_paths() {

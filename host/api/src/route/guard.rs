@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io, net::IpAddr, sync::Arc, time::Duration};
 use axum::{
     body::{Body, HttpBody as _},
     extract::{Request, State},
-    http::{HeaderMap, Method, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -57,9 +57,8 @@ pub fn query_names(about: &About) -> BTreeSet<String> {
 /// Lets a request through to its handler, or not.
 pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let address = request.extensions().get::<ClientAddress>().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0);
-    let is_head = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
-    let response = match enter(&gate, &parts, address).await {
+    match enter(&gate, &parts, address).await {
         Ok(caller) => answer(&gate, caller, parts, body, next).await,
         Err(error) => {
             // Who shows nothing has not tried to sign in.
@@ -68,8 +67,7 @@ pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Re
             }
             error.into_response()
         }
-    };
-    if is_head { response.map(|_| Body::empty()) } else { response }
+    }
 }
 
 fn shows_something(headers: &HeaderMap) -> bool {

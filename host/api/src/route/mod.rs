@@ -456,15 +456,14 @@ impl About {
         };
         let has_path = self.path_parameters().next().is_some();
         let takes_json = self.bodies.iter().any(|body| body.media == "application/json");
-        add_if(true, &[ErrorKind::BadRequest, ErrorKind::Internal, ErrorKind::Unavailable]);
+        add_if(true, &[ErrorKind::BadRequest, ErrorKind::TooLarge, ErrorKind::Internal, ErrorKind::Unavailable]);
         add_if(self.rate != Rate::Unbounded, &[ErrorKind::TooManyRequests]);
         add_if(!matches!(self.access, Access::Public), &[ErrorKind::Unauthorized]);
-        add_if(!matches!(self.access, Access::Public | Access::Signed), &[ErrorKind::Forbidden]);
+        // What changes something is refused if another site has a browser send it: `csrf`.
+        let is_open = matches!(self.access, Access::Public | Access::Signed);
+        add_if(!is_open || self.method != Method::GET, &[ErrorKind::Forbidden]);
         add_if(has_path || matches!(self.access, Access::Project(_)), &[ErrorKind::NotFound]);
-        add_if(
-            !self.bodies.is_empty(),
-            &[ErrorKind::RequestTimeout, ErrorKind::TooLarge, ErrorKind::UnsupportedMediaType],
-        );
+        add_if(!self.bodies.is_empty(), &[ErrorKind::RequestTimeout, ErrorKind::UnsupportedMediaType]);
         add_if(takes_json, &[ErrorKind::Invalid]);
         errors.sort_by_key(|kind| kind.status());
         errors.dedup();

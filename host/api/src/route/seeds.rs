@@ -1,6 +1,8 @@
 //! The routes that the first documents of the project asked for, and where they are in this API. The README shows this list,
 //! and a test asks whether every route is there.
 
+use oxide_core::api::error::ErrorKind;
+
 /// A route of such a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeedRoute {
@@ -30,7 +32,14 @@ pub const SEEDS: [Seed; 5] = [
     Seed {
         document: "A: AsyncAPI specification",
         routes: &[
-            seed("WS /ws/runs/{id}", "GET", "/api/v1/ws/runs/{run}", ""),
+            seed(
+                "WS /ws/runs/{id}",
+                "GET",
+                "/api/v1/ws/runs/{run}",
+                "a WebSocket for each run, from its first event on",
+            ),
+            seed("WebSocket", "GET", "/api/v1/ws", "with `subscribe` and `unsubscribe`"),
+            seed("Server-sent events", "GET", "/api/v1/events", ""),
             seed("asyncapi.yaml", "GET", "/api/v1/asyncapi.json", "AsyncAPI 3, in JSON"),
         ],
     },
@@ -68,6 +77,8 @@ pub const SEEDS: [Seed; 5] = [
             seed("POST /api/ci/pipelines/{id}/trigger", "POST", "/api/v1/pipelines/{pipeline}/runs", ""),
             seed("/api/ci/executions", "GET", "/api/v1/runs", "an execution is a run"),
             seed("/api/ci/executions/{id}", "GET", "/api/v1/runs/{run}", ""),
+            seed("/api/ci/pipelines", "GET", "/api/v1/pipelines", ""),
+            seed("/api/ci/pipelines/{id}", "GET", "/api/v1/pipelines/{pipeline}", "`PUT` and `DELETE`, too"),
             seed("/api/sessions/oauth/github", "GET", "/api/v1/sign-in/{provider}", "with `github` as the provider"),
             seed("/api/sessions/oauth/github callback", "GET", "/api/v1/sign-in/{provider}/callback", ""),
             seed("/api/sessions/me", "GET", "/api/v1/user", ""),
@@ -96,11 +107,30 @@ pub const SEEDS: [Seed; 5] = [
             seed("GET /pipelines/:id", "GET", "/api/v1/pipelines/{pipeline}", ""),
             seed("PUT /pipelines/:id", "PUT", "/api/v1/pipelines/{pipeline}", ""),
             seed("DELETE /pipelines/:id", "DELETE", "/api/v1/pipelines/{pipeline}", ""),
-            seed("GET /runs", "GET", "/api/v1/runs", "filters: status, pipeline, branch, dates"),
-            seed("GET /runs/:id", "GET", "/api/v1/runs/{run}", ""),
+            seed(
+                "GET /runs",
+                "GET",
+                "/api/v1/runs",
+                "filters: `status`, `pipeline` (or `pipeline_config_id`), `branch`, `since`, `until`",
+            ),
+            seed(
+                "GET /runs/:id",
+                "GET",
+                "/api/v1/runs/{run}",
+                "its log is at `/logs`, `/logs/text` and `/logs/stream` below it",
+            ),
             seed("POST /runs/:id/retry", "POST", "/api/v1/runs/{run}/retry", ""),
         ],
     },
+];
+
+/// The kinds of errors that document C names, and what they are here. Its body of errors is ours.
+pub const SEED_ERRORS: [(&str, &[ErrorKind]); 5] = [
+    ("validation", &[ErrorKind::BadRequest, ErrorKind::Invalid, ErrorKind::UnsupportedMediaType, ErrorKind::TooLarge]),
+    ("authentication", &[ErrorKind::Unauthorized, ErrorKind::Forbidden]),
+    ("external service", &[ErrorKind::BadGateway]),
+    ("internal", &[ErrorKind::Internal, ErrorKind::Unavailable]),
+    ("timeout", &[ErrorKind::RequestTimeout, ErrorKind::Unavailable]),
 ];
 
 #[cfg(test)]
@@ -120,5 +150,13 @@ mod tests {
             .map(|route| format!("{} (here {} {})", route.theirs, route.ours.0, route.ours.1))
             .collect();
         assert!(missing.is_empty(), "{missing:#?}");
+    }
+
+    #[test]
+    fn every_error_that_was_asked_for_is_an_answer() {
+        let table: Vec<_> = table::all().into_iter().map(|route| route.about).collect();
+        for kind in SEED_ERRORS.iter().flat_map(|(_, kinds)| *kinds) {
+            assert!(table.iter().any(|about| about.all_errors().contains(kind)), "nothing answers {kind:?}");
+        }
     }
 }

@@ -18,7 +18,11 @@ use uuid::Uuid;
 use crate::{
     credential,
     error::{ApiError, ErrorKind},
-    resource::{pipeline::DEFAULT_PROJECT, token::shown_token, user::shown_user},
+    resource::{
+        pipeline::DEFAULT_PROJECT,
+        token::shown_token,
+        user::{check_email, check_name, shown_user, some_text},
+    },
     state::ServerState,
 };
 
@@ -75,7 +79,8 @@ pub async fn run(state: &ServerState, setup: Setup) -> Result<SetupDone, ApiErro
         return Err(ApiError::conflict("there is an administrator already").suggest("ask them for a token"));
     }
     let name = setup.name.unwrap_or_else(|| "admin".into());
-    crate::resource::user::check_name(&name)?;
+    check_name(&name)?;
+    check_email(setup.email.as_ref())?;
     let code = state.store.setting::<Code>(CODE).await?;
     let code = code.filter(|code| is_same(&code.hash, &hash(&setup.code)));
     let code = code.ok_or_else(|| {
@@ -86,7 +91,7 @@ pub async fn run(state: &ServerState, setup: Setup) -> Result<SetupDone, ApiErro
             .suggest("start the server again: it prints a new one, as long as there is no administrator"));
     }
     let id = UserId(Uuid::now_v7());
-    let user = UserRow { id, name, email: setup.email, is_admin: true, created_at: now, disabled_at: None };
+    let user = UserRow { id, name, email: some_text(setup.email), is_admin: true, created_at: now, disabled_at: None };
     let credential =
         Credential::generate(CredentialKind::Api).map_err(|error| ApiError::internal("draw a random number", error))?;
     let token = TokenRow {

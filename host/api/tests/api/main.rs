@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
 
+mod document;
 mod errors;
 mod limits;
 mod providers;

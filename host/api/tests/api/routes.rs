@@ -2,8 +2,12 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use oxide_api::route::{About, Access, Tag, seeds::SEEDS, table};
-use oxide_core::access::Role;
+use oxide_api::route::{
+    About, Access, Tag,
+    seeds::{SEED_ERRORS, SEEDS},
+    table,
+};
+use oxide_core::{access::Role, api::error::ErrorKind};
 
 /// Who may, in few words.
 fn who(access: Access) -> String {
@@ -47,12 +51,35 @@ fn seeds() -> String {
     text
 }
 
+fn errors() -> String {
+    let mut text = String::from("| kind of error there | error here |\n| --- | --- |\n");
+    for (theirs, ours) in SEED_ERRORS {
+        let ours: Vec<_> = ours.iter().map(|kind| format!("{} `{}`", kind.status(), word(*kind))).collect();
+        writeln!(text, "| {theirs} | {} |", ours.join(", ")).unwrap();
+    }
+    text
+}
+
+/// The word that stands in the body.
+fn word(kind: ErrorKind) -> String {
+    serde_json::to_value(kind).unwrap().as_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_error_is_in_the_readme() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    for kind in ErrorKind::ALL {
+        let row = format!("| {} | `{}` |", kind.status(), word(kind));
+        assert!(readme.contains(&row), "the README has no `{row}`");
+    }
+}
+
 #[test]
 fn the_readme_shows_every_route() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let mut readme = fs::read_to_string(&path).unwrap();
     let before = readme.clone();
-    for (name, table) in [("routes", routes()), ("seeds", seeds())] {
+    for (name, table) in [("routes", routes()), ("seeds", seeds()), ("errors", errors())] {
         let (begin, end) = (format!("<!-- {name}: made by a test -->\n"), format!("<!-- end of {name} -->"));
         let from = readme.find(&begin).expect("the mark is there") + begin.len();
         let to = from + readme[from..].find(&end).expect("its end is there");

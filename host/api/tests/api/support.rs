@@ -48,6 +48,8 @@ pub struct TestServer {
     pub store: Store,
     pub state: ServerState,
     pub http: reqwest::Client,
+    /// Where artifacts are.
+    pub blobs: std::path::PathBuf,
     now: Arc<AtomicI64>,
     task: JoinHandle<std::io::Result<()>>,
     _candidate: Candidate,
@@ -147,7 +149,8 @@ impl TestServer {
             .timeout(Duration::from_secs(30))
             .build()
             .unwrap();
-        TestServer { url, address, store, state, http, now, task, _candidate: candidate, _home: home }
+        let blobs = home.path().join("blobs");
+        TestServer { url, address, store, state, http, blobs, now, task, _candidate: candidate, _home: home }
     }
 
     pub fn now(&self) -> Timestamp {

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _, stdin};
 
-use oxide_core::api::secret::{NewSecret, SecretQuery, SecretScope};
+use oxide_core::api::secret::{NewSecret, SecretPlace, SecretQuery, SecretScope};
 
 use crate::{
     exit_code::Exit,
@@ -119,8 +119,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         }
         Command::Delete { name, place } => {
             let remote = place.remote.connect()?;
-            let query = place.query(remote.project.clone());
-            in_runtime(async { remote.client.delete_secret(name, &query).await.map_err(|error| refused(&error)) })?;
+            let SecretQuery { scope, project, pipeline, .. } = place.query(remote.project.clone());
+            let place = SecretPlace { scope, project, pipeline };
+            in_runtime(async { remote.client.delete_secret(name, &place).await.map_err(|error| refused(&error)) })?;
             print(&format!("{name} is forgotten\n"))?;
         }
     }

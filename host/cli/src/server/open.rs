@@ -67,9 +67,12 @@ pub async fn open(
     let bus = Bus::new();
     let failed = |error: oxide_orchestrator::OrchestratorError| {
         let failure = Failure::trouble("could not start the orchestrator").because(&error);
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
+        match (&error, error.hint()) {
+            (oxide_orchestrator::OrchestratorError::Store(_), _) => {
+                failure.hint("one server uses a file; a database must run, and its disk needs space")
+            }
+            (_, Some(hint)) => failure.hint(hint),
+            (_, None) => failure,
         }
     };
     let tail = Tail::start(store.clone(), bus.clone()).await.map_err(failed)?;

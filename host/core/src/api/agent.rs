@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::text::TEXT;
 use crate::{
     event::AgentStatus,
     id::{AgentId, AgentTokenId, UserId},
@@ -62,7 +63,7 @@ fn yes() -> bool {
 pub struct NewAgentToken {
     /// What to call it.
     #[serde(default)]
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 100), regex(pattern = TEXT))]
     pub name: String,
     /// When it ends to work; in an hour if nothing is said, and in 30 days at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +106,7 @@ pub struct JoinAgent {
     /// The token, `oxide_reg_…`. It works once.
     pub token: String,
     /// A name for people, such as the host name.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), regex(pattern = TEXT))]
     pub name: String,
     /// Labels that jobs ask for with `runs_on`.
     #[serde(default)]

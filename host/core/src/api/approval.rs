@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::text::TEXT;
 use crate::{
     approval::{ApprovalStatus, Approver},
     id::{ApprovalId, ProjectId, RunId, UserId},
@@ -59,7 +60,7 @@ pub struct ApprovalVote {
 pub struct NewVote {
     /// What there is to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 2000), regex(pattern = TEXT))]
     pub comment: Option<String>,
 }
 

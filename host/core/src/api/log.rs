@@ -17,7 +17,7 @@ pub struct LogQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub limit: Option<u32>,
-    /// Where to go on: the `next_cursor` of the page before. In a stream: the position behind which it begins.
+    /// Where to go on: the `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// Only the jobs of this stage.
@@ -28,14 +28,68 @@ pub struct LogQuery {
     pub job: Option<u32>,
     /// Only this attempt, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub attempt: Option<u32>,
     /// Only this step, by its position or its `id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// Only lines that contain this text; not for streams.
+    /// Only lines that contain this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub search: Option<String>,
+}
+
+impl LogQuery {
+    /// Of which logs.
+    pub fn selection(&self) -> LogSelection {
+        LogSelection { stage: self.stage.clone(), job: self.job, attempt: self.attempt, step: self.step.clone() }
+    }
+}
+
+/// Which logs of a run are wanted: as in [`LogQuery`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogSelection {
+    /// Only the jobs of this stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Only this job, by its position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<u32>,
+    /// Only this attempt, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub attempt: Option<u32>,
+    /// Only this step, by its position or its `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+}
+
+/// Which logs of a run are followed: as in [`LogQuery`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogStreamQuery {
+    /// The position behind which the stream begins: the id of one of its events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only the jobs of this stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Only this job, by its position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<u32>,
+    /// Only this attempt, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub attempt: Option<u32>,
+    /// Only this step, by its position or its `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+}
+
+impl LogStreamQuery {
+    /// Of which logs.
+    pub fn selection(&self) -> LogSelection {
+        LogSelection { stage: self.stage.clone(), job: self.job, attempt: self.attempt, step: self.step.clone() }
+    }
 }
 
 /// A line of a log.

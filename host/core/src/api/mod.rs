@@ -19,6 +19,7 @@ pub mod run;
 pub mod secret;
 pub mod server;
 pub mod sign_in;
+pub mod text;
 pub mod token;
 pub mod user;
 pub mod webhook;

@@ -10,6 +10,7 @@ pub const LIMIT_MAX: u32 = 200;
 
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
     /// The entries.
     pub items: Vec<T>,

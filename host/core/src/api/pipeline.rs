@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::plugin::PluginRef;
+use super::{
+    plugin::PluginRef,
+    text::{LINE, TEXT},
+};
 use crate::{
     id::{PipelineId, ProjectId, UserId},
     time::Timestamp,
@@ -53,15 +56,15 @@ pub struct NewPipeline {
     pub project: Option<String>,
     /// The name; that of the YAML text if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), regex(pattern = LINE))]
     pub name: Option<String>,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 2000), regex(pattern = TEXT))]
     pub description: Option<String>,
     /// Where its code is; that of the project if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2000))]
+    #[schemars(length(max = 2000), regex(pattern = LINE))]
     pub repository: Option<String>,
     /// The YAML text.
     #[serde(alias = "yaml_config")]
@@ -79,15 +82,15 @@ pub struct NewPipeline {
 pub struct PipelineChange {
     /// The new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), regex(pattern = LINE))]
     pub name: Option<String>,
     /// What it is for; an empty text removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 2000), regex(pattern = TEXT))]
     pub description: Option<String>,
     /// Where its code is; an empty text removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2000))]
+    #[schemars(length(max = 2000), regex(pattern = LINE))]
     pub repository: Option<String>,
     /// The YAML text.
     #[serde(default, alias = "yaml_config", skip_serializing_if = "Option::is_none")]

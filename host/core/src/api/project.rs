@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::text::{LINE, TEXT};
 use crate::{
     access::Role,
     id::{ProjectId, UserId},
@@ -35,11 +36,11 @@ pub struct NewProject {
     pub name: String,
     /// What it is for.
     #[serde(default)]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 2000), regex(pattern = TEXT))]
     pub description: Option<String>,
     /// Where its code is.
     #[serde(default)]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 2000), regex(pattern = LINE))]
     pub repository: Option<String>,
 }
 
@@ -53,11 +54,11 @@ pub struct ProjectChange {
     pub name: Option<String>,
     /// What it is for; an empty text removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 2000), regex(pattern = TEXT))]
     pub description: Option<String>,
     /// Where its code is; an empty text removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 2000), regex(pattern = LINE))]
     pub repository: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::plugin::PluginRef;
+use super::{plugin::PluginRef, text::TEXT};
 use crate::{
     event::{Annotation, StepRecord},
     id::{AgentId, ApprovalId, JobIndex, PipelineId, ProjectId, RunId, StepIndex, UserId},
@@ -184,6 +184,7 @@ pub struct NewRun {
     pub only: Option<String>,
     /// The version of the pipeline; the latest if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub version: Option<u64>,
 }
 
@@ -201,8 +202,11 @@ pub struct RunQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     /// Only those of this pipeline: its id, or its name.
-    #[serde(default, skip_serializing_if = "Option::is_none", alias = "pipeline_config_id")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<String>,
+    /// Another name for `pipeline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline_config_id: Option<String>,
     /// Only those in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
@@ -223,7 +227,7 @@ pub struct RunQuery {
 pub struct CancelRun {
     /// Why, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 500))]
+    #[schemars(length(max = 500), regex(pattern = TEXT))]
     pub reason: Option<String>,
     /// Kill what runs, and run no clean-up steps.
     #[serde(default)]
@@ -306,6 +310,7 @@ pub struct TestReport {
 
 /// All of a kind, in the order of the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ItemsOf{T}")]
 pub struct Items<T> {
     /// The entries.
     pub items: Vec<T>,

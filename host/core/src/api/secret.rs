@@ -47,10 +47,10 @@ pub struct Secret {
 #[serde(deny_unknown_fields)]
 pub struct NewSecret {
     /// The name: letters, digits and `_`.
-    #[schemars(length(min = 1, max = 200), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
+    #[schemars(length(min = 1, max = 100), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub name: String,
-    /// The value.
-    #[schemars(length(min = 1, max = 65_536))]
+    /// The value. A shorter one could not be masked in logs.
+    #[schemars(length(min = 6, max = 65_536))]
     pub value: String,
     /// For which runs it is; those of the project if nothing is said.
     #[serde(default)]
@@ -70,7 +70,7 @@ impl std::fmt::Debug for NewSecret {
     }
 }
 
-/// Which secrets are wanted, or meant.
+/// Which secrets are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretQuery {
     /// How many entries, 1 to 200; 50 if nothing is said.
@@ -80,6 +80,20 @@ pub struct SecretQuery {
     /// Where to go on: the `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// For which runs it is; those of the project if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<SecretScope>,
+    /// The name or id of the project; `default` if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The id or name of the pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
+}
+
+/// Which secret of a name is meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretPlace {
     /// For which runs it is; those of the project if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<SecretScope>,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{token::CreatedToken, user::User};
+use super::{text::EMAIL, token::CreatedToken, user::User};
 use crate::time::Timestamp;
 
 /// The first administrator, made with the code that the server printed.
@@ -19,7 +19,7 @@ pub struct Setup {
     pub name: Option<String>,
     /// The e-mail address of the administrator, so that a later sign-in with a provider finds the same user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 320))]
+    #[schemars(length(max = 320), regex(pattern = EMAIL))]
     pub email: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::text::TEXT;
 use crate::{
     access::Scope,
     id::{ProjectId, TokenId},
@@ -37,10 +38,11 @@ pub struct Token {
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// What to call it.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), regex(pattern = TEXT))]
     pub name: String,
     /// What it may be used for; everything that the caller may, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub scopes: Option<Vec<Scope>>,
     /// The name or id of the only project that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::text::EMAIL;
 use crate::{
     access::{Role, Scope},
     id::{ProjectId, UserId},
@@ -37,7 +38,7 @@ pub struct NewUser {
     pub name: String,
     /// The e-mail address.
     #[serde(default)]
-    #[schemars(length(max = 320))]
+    #[schemars(length(max = 320), regex(pattern = EMAIL))]
     pub email: Option<String>,
     /// May do everything everywhere.
     #[serde(default)]
@@ -54,7 +55,7 @@ pub struct UserChange {
     pub name: Option<String>,
     /// The new e-mail address; an empty text removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 320))]
+    #[schemars(length(max = 320), regex(pattern = EMAIL))]
     pub email: Option<String>,
     /// May do everything everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use http::Method;
 use oxide_core::api::{
     page::Page,
-    secret::{NewSecret, Secret, SecretQuery},
+    secret::{NewSecret, Secret, SecretPlace, SecretQuery},
 };
 
 use crate::{
@@ -29,12 +29,12 @@ impl Client {
         self.transport.json(Method::POST, self.transport.url(["secrets"]), Body::json(secret)).await
     }
 
-    /// Forgets a secret. The query says of which scope.
+    /// Forgets a secret of this place.
     ///
     /// # Errors
     /// There is none, the server cannot be reached, or says no.
-    pub async fn delete_secret(&self, name: &str, query: &SecretQuery) -> Result<(), ClientError> {
-        let url = with_query(self.transport.url(["secrets", name]), query);
+    pub async fn delete_secret(&self, name: &str, place: &SecretPlace) -> Result<(), ClientError> {
+        let url = with_query(self.transport.url(["secrets", name]), place);
         self.transport.json(Method::DELETE, url, Body::None).await
     }
 }

@@ -17,7 +17,7 @@ use axum::{
 use futures_util::stream;
 use oxide_bus::{Pattern, Subscription};
 use oxide_core::{
-    api::log::{LogEnd, LogLines, LogQuery, LogText},
+    api::log::{LogEnd, LogLines, LogStreamQuery, LogText},
     event::EventKind,
     id::{AttemptId, RunId, StepIndex},
     plan::Plan,
@@ -53,7 +53,7 @@ pub(super) async fn follow(
     caller: Caller,
     Path(run): Path<String>,
     headers: HeaderMap,
-    Query(query): Query<LogQuery>,
+    Query(query): Query<LogStreamQuery>,
 ) -> Result<Response, ApiError> {
     let row = run::find(&state, &caller, &run).await?;
     let position = came_with(&headers, &query).map(|id| id.parse::<Position>()).transpose()?;
@@ -72,7 +72,7 @@ pub(super) async fn follow(
         // The events are gone. Whoever has seen some of them begins again: nobody knows what is missing.
         None | Some(_) => Source::Stored(None),
     };
-    let selection = Selection::new(&query)?;
+    let selection = Selection::new(query.selection())?;
     let follower =
         Follower { state, run: row.id, plan, selection, source, subscription, ready: VecDeque::new(), ended: false };
     let events = stream::unfold(follower, |mut follower| async move {

@@ -15,7 +15,7 @@ use futures_util::stream;
 use oxide_core::{
     access::Role,
     api::{
-        log::{LogLine, LogQuery},
+        log::{LogLine, LogQuery, LogSelection, LogStreamQuery},
         page::Page,
     },
 };
@@ -37,6 +37,8 @@ use crate::{
 const LINES: (u32, u32) = (1_000, 10_000);
 /// How many lines a search looks at for one page.
 const SEARCHED_MAX: usize = 100_000;
+/// The longest text that is searched for, in characters.
+const SEARCH_MAX: usize = 500;
 /// How many lines are read at once.
 const READ_AT_ONCE: usize = 2_000;
 
@@ -54,7 +56,7 @@ pub fn routes() -> Vec<Route> {
             .tag(Tag::Logs)
             .access(Access::Project(Role::Viewer))
             .summary("Reads the log of a run, or of one of its steps, as text, byte by byte as it was printed.")
-            .query::<LogQuery>()
+            .query::<LogSelection>()
             .answer_of(200, "The lines, each with a line feed.", "text/plain")
             .streams(),
         Route::get("/api/v1/runs/{run}/logs/stream", "follow_logs", follow::follow)
@@ -66,7 +68,7 @@ pub fn routes() -> Vec<Route> {
                  of an event is a position: whoever comes again with `Last-Event-ID` goes on behind it, without a gap and \
                  without a line twice, from whichever server. After `end` the answer is 204, so that browsers stay away.",
             )
-            .query::<LogQuery>()
+            .query::<LogStreamQuery>()
             .answer_of(200, "The stream.", "text/event-stream")
             .answer_empty(204, "Everything was sent before.")
             .streams(),
@@ -84,8 +86,11 @@ async fn page(
     if !(1..=LINES.1).contains(&limit) {
         return Err(ApiError::bad_request(format!("`limit` is 1 to {}, and not {limit}", LINES.1)));
     }
+    if query.search.as_ref().is_some_and(|text| !(1..=SEARCH_MAX).contains(&text.chars().count())) {
+        return Err(ApiError::bad_request(format!("`search` has 1 to {SEARCH_MAX} characters")));
+    }
     let from = query.cursor.as_deref().filter(|cursor| !cursor.is_empty()).map(Place::parse).transpose()?;
-    let logs = Selection::new(&query)?.find(&state, row.id).await?;
+    let logs = Selection::new(query.selection())?.find(&state, row.id).await?;
     let mut reader = Reader { state: &state, logs: &logs, at: from };
     let (mut items, mut looked_at) = (Vec::new(), 0);
     while items.len() < limit as usize && looked_at < SEARCHED_MAX {
@@ -165,10 +170,10 @@ async fn text(
     State(state): State<ServerState>,
     caller: Caller,
     Path(run): Path<String>,
-    Query(query): Query<LogQuery>,
+    Query(selection): Query<LogSelection>,
 ) -> Result<Response, ApiError> {
     let row = run::find(&state, &caller, &run).await?;
-    let logs = Selection::new(&query)?.find(&state, row.id).await?;
+    let logs = Selection::new(selection)?.find(&state, row.id).await?;
     let lines = stream::try_unfold((state, logs, None), |(state, logs, at)| async move {
         let mut reader = Reader { state: &state, logs: &logs, at };
         let Some((_, lines)) =
@@ -192,7 +197,7 @@ async fn text(
 }
 
 /// The position that a client comes with: `Last-Event-ID`, else `?cursor=`.
-fn came_with(headers: &HeaderMap, query: &LogQuery) -> Option<String> {
+fn came_with(headers: &HeaderMap, query: &LogStreamQuery) -> Option<String> {
     let of_header = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     of_header.or_else(|| query.cursor.clone()).filter(|id| !id.is_empty())
 }

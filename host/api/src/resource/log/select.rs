@@ -1,7 +1,7 @@
 //! Which logs of a run are meant.
 
 use oxide_core::{
-    api::log::LogQuery,
+    api::log::LogSelection,
     id::{AttemptId, JobIndex, RunId, StepIndex},
     plan::Plan,
 };
@@ -37,9 +37,8 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Reads a query.
-    pub fn new(query: &LogQuery) -> Result<Selection, ApiError> {
-        let LogQuery { stage, job, attempt, step, .. } = query.clone();
+    /// Checks what is asked for.
+    pub fn new(LogSelection { stage, job, attempt, step }: LogSelection) -> Result<Selection, ApiError> {
         if attempt == Some(0) {
             return Err(ApiError::bad_request("attempts are counted from 1"));
         }

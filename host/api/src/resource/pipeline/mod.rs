@@ -20,7 +20,6 @@ use oxide_core::{
     schedule,
     time::Timestamp,
 };
-use oxide_planner::remote::check_address;
 use oxide_store::{PipelineFilter, PipelineRow, PipelineWrite, ScheduleRow, Transaction, VersionRow, WriteBatch};
 use serde_json::json;
 use uuid::Uuid;
@@ -36,12 +35,11 @@ use crate::{
     resource::{project, scope},
     route::{Access, Route, Tag},
     state::ServerState,
+    text::{NAME_LENGTH_MAX, check_line},
 };
 
 /// The project that is meant if a request names none.
 pub const DEFAULT_PROJECT: &str = "default";
-/// The longest name of a pipeline.
-const NAME_LENGTH_MAX: usize = 100;
 
 /// The routes of this topic.
 pub fn routes() -> Vec<Route> {
@@ -136,12 +134,24 @@ fn shown_version(row: VersionRow) -> PipelineVersion {
 /// # Errors
 /// 404 if there is none, or the caller may not know of it; 403 if the caller's role does not reach.
 pub async fn find(state: &ServerState, caller: &Caller, reference: &str) -> Result<PipelineRow, ApiError> {
+    find_in(state, caller, None, reference).await
+}
+
+/// The same where names are those of a project, by name or id; if none is said, of the one that is meant then.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_in(
+    state: &ServerState,
+    caller: &Caller,
+    project: Option<&str>,
+    reference: &str,
+) -> Result<PipelineRow, ApiError> {
     let missing =
         || ApiError::not_found("pipeline", reference).suggest("`GET /api/v1/pipelines` lists those that you may see");
     let found = match reference.parse::<PipelineId>() {
         Ok(id) => state.store.pipeline(id).await?,
-        // By name, in the project that is meant if none is named.
-        Err(_) => match state.store.project_by_name(DEFAULT_PROJECT).await? {
+        Err(_) => match project::known(state, project.unwrap_or(DEFAULT_PROJECT)).await? {
             Some(project) => state.store.pipeline_by_name(project.id, reference).await?,
             None => None,
         },
@@ -173,14 +183,14 @@ async fn create(
     let project = project::find(&state, &caller, reference, Role::Maintainer).await?;
     let accepted = accept(&state, &new.source, new.lock.as_deref()).await?;
     let name = check_name(new.name.unwrap_or_else(|| accepted.name.clone()))?;
-    let repository = new.repository.filter(|repository| !repository.is_empty());
-    repository.as_deref().map_or(Ok(()), check_address).map_err(|error| ApiError::invalid(error.to_string()))?;
+    let description = project::checked_description(new.description)?;
+    let repository = project::checked_repository(new.repository)?;
     let (now, id) = (state.now(), PipelineId(Uuid::now_v7()));
     let row = oxide_store::NewPipeline {
         id,
         project: project.id,
         name: name.clone(),
-        description: new.description.filter(|text| !text.is_empty()),
+        description,
         repository,
         text: oxide_store::PipelineText { source: new.source, lock: accepted.lock.to_text() },
         created_by: caller.user().ok(),
@@ -234,17 +244,12 @@ async fn update(
         None if change.lock.is_some() => Some(accept(&state, &before.source, change.lock.as_deref()).await?),
         None => None,
     };
-    let emptied = |text: Option<String>| text.map(|text| Some(text).filter(|text| !text.is_empty()));
-    let repository = emptied(change.repository);
-    if let Some(Some(repository)) = &repository {
-        check_address(repository).map_err(|error| ApiError::invalid(error.to_string()))?;
-    }
     let source = change.source.unwrap_or(before.source);
     let now = state.now();
     let change = oxide_store::PipelineChange {
         name: change.name.map(check_name).transpose()?,
-        description: emptied(change.description),
-        repository,
+        description: change.description.map(|text| project::checked_description(Some(text))).transpose()?,
+        repository: change.repository.map(|address| project::checked_repository(Some(address))).transpose()?,
         text: accepted.as_ref().map(|accepted| oxide_store::PipelineText { source, lock: accepted.lock.to_text() }),
         by: caller.user().ok(),
         expected: Some(version),
@@ -319,13 +324,10 @@ async fn version(
 
 fn check_name(name: String) -> Result<String, ApiError> {
     let name = name.trim().to_owned();
-    let is_fine =
-        !name.is_empty() && name.chars().count() <= NAME_LENGTH_MAX && !name.contains(|c: char| c.is_control());
-    match is_fine {
-        true => Ok(name),
-        false => Err(ApiError::invalid(format!(
-            "the name of a pipeline has 1 to {NAME_LENGTH_MAX} characters, none of which steers a terminal"
-        ))),
+    check_line("name", &name, NAME_LENGTH_MAX)?;
+    match name.is_empty() {
+        true => Err(ApiError::invalid("the name of the pipeline is empty")),
+        false => Ok(name),
     }
 }
 

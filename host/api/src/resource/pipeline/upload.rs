@@ -21,6 +21,9 @@ pub const BODY_BYTES_MAX: usize = 10_000_000;
 /// The largest text of a pipeline.
 const SOURCE_BYTES_MAX: usize = 1 << 20;
 
+/// The largest `oxide.lock`.
+const LOCK_BYTES_MAX: usize = 4 << 20;
+
 /// Names for YAML.
 const YAML: [&str; 4] = ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"];
 
@@ -79,13 +82,13 @@ pub async fn new_pipeline(query: UploadQuery, request: Request) -> Result<NewPip
                 description: new.description.or(query.description),
                 repository: new.repository.or(query.repository),
                 source: checked(new.source)?,
-                lock: new.lock,
+                lock: checked_lock(new.lock)?,
             })
         }
         Arrived::Text(source) => Ok(of(query, checked(source)?, None)),
         Arrived::Parts(parts) => {
             let source = parts.pipeline.ok_or_else(no_part)?;
-            Ok(of(joined(parts.query, query), checked(source)?, parts.lock))
+            Ok(of(joined(parts.query, query), checked(source)?, checked_lock(parts.lock)?))
         }
     }
 }
@@ -106,12 +109,13 @@ pub async fn pipeline_change(query: UploadQuery, request: Request) -> Result<Pip
         Arrived::Json(bytes) => {
             let change: PipelineChange = parse_json(&bytes)?;
             let source = change.source.map(checked).transpose()?;
-            Ok(PipelineChange { source, ..change })
+            let lock = checked_lock(change.lock)?;
+            Ok(PipelineChange { source, lock, ..change })
         }
         Arrived::Text(source) => Ok(of(query, Some(checked(source)?), None)),
         Arrived::Parts(parts) => {
             let source = parts.pipeline.map(checked).transpose()?;
-            Ok(of(joined(parts.query, query), source, parts.lock))
+            Ok(of(joined(parts.query, query), source, checked_lock(parts.lock)?))
         }
     }
 }
@@ -124,11 +128,12 @@ pub async fn text(request: Request) -> Result<PipelineText, ApiError> {
     match arrived(request).await? {
         Arrived::Json(bytes) => {
             let text: PipelineText = parse_json(&bytes)?;
-            Ok(PipelineText { source: checked(text.source)?, lock: text.lock })
+            Ok(PipelineText { source: checked(text.source)?, lock: checked_lock(text.lock)? })
         }
         Arrived::Text(source) => Ok(PipelineText { source: checked(source)?, lock: None }),
         Arrived::Parts(parts) => {
-            Ok(PipelineText { source: checked(parts.pipeline.ok_or_else(no_part)?)?, lock: parts.lock })
+            let source = parts.pipeline.ok_or_else(no_part)?;
+            Ok(PipelineText { source: checked(source)?, lock: checked_lock(parts.lock)? })
         }
     }
 }
@@ -237,6 +242,16 @@ fn checked(source: String) -> Result<String, ApiError> {
             format!("the text of the pipeline has {length} bytes; a pipeline has at most {SOURCE_BYTES_MAX}"),
         )),
         _ => Ok(source),
+    }
+}
+
+fn checked_lock(lock: Option<String>) -> Result<Option<String>, ApiError> {
+    match &lock {
+        Some(text) if text.len() > LOCK_BYTES_MAX => Err(ApiError::new(
+            ErrorKind::TooLarge,
+            format!("the lock has {} bytes; it has at most {LOCK_BYTES_MAX}", text.len()),
+        )),
+        _ => Ok(lock),
     }
 }
 

@@ -32,7 +32,11 @@ use crate::{
     resource::{maybe_json::MaybeJson, pipeline, scope},
     route::{Access, Route, Tag},
     state::ServerState,
+    text::check_text,
 };
+
+/// The longest reason for cancelling a run, in characters.
+const REASON_MAX: usize = 500;
 
 /// The routes of this topic.
 pub fn routes() -> Vec<Route> {
@@ -148,7 +152,7 @@ async fn list(
     Query(query): Query<RunQuery>,
 ) -> Result<Json<Page<Run>>, ApiError> {
     let projects = scope::wanted(&state, &caller, query.project.as_deref()).await?;
-    let (pipeline, pipeline_name) = match query.pipeline {
+    let (pipeline, pipeline_name) = match query.pipeline.or(query.pipeline_config_id) {
         None => (None, None),
         Some(reference) => match reference.parse::<PipelineId>() {
             Ok(id) => (Some(id), None),
@@ -186,6 +190,7 @@ async fn cancel(
     let row = find(&state, &caller, &run).await?;
     let by = caller.actor();
     let by = by.strip_prefix("user:").unwrap_or(&by);
+    reason.as_deref().map_or(Ok(()), |reason| check_text("reason", reason, REASON_MAX))?;
     let reason = match reason.filter(|reason| !reason.trim().is_empty()) {
         Some(reason) => format!("cancelled by {by}: {}", reason.trim()),
         None => format!("cancelled by {by}"),
