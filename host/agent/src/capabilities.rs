@@ -18,6 +18,7 @@ pub async fn detect(docker_host: Option<&str>) -> Vec<AgentCapability> {
         AgentCapability::Docker => docker,
         AgentCapability::Nix => nix,
         AgentCapability::Kvm => firecracker && opens_for_writing(Path::new("/dev/kvm")),
+        AgentCapability::Host => true,
     });
     found.collect()
 }

@@ -5,24 +5,20 @@ use oxide_store::{CredentialHash, TokenState, UserRow};
 
 use crate::{
     caller::{By, Who},
-    credential::Credential,
+    credential::{Credential, Shown},
     error::ApiError,
     sign_in::jwt,
     state::ServerState,
 };
 
-/// Who shows this credential, with this hash?
+/// Who shows this?
 ///
 /// # Errors
 /// 401 if it is not right, or no longer.
-pub async fn authenticate(
-    state: &ServerState,
-    shown: &Credential,
-    hash: &CredentialHash,
-) -> Result<(Who, Rights), ApiError> {
-    match shown {
-        Credential::Token(_) => by_token(state, hash).await,
-        Credential::Agent(_) => by_agent(state, hash).await,
+pub async fn authenticate(state: &ServerState, shown: &Shown) -> Result<(Who, Rights), ApiError> {
+    match &shown.credential {
+        Credential::Token(_) => by_token(state, &shown.hash).await,
+        Credential::Agent(_) => by_agent(state, &shown.hash).await,
         Credential::Session(text) => by_session(state, text, By::Session).await,
         Credential::Cookie(text) => by_session(state, text, By::Cookie).await,
     }

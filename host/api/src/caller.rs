@@ -15,7 +15,7 @@ use oxide_core::{
 };
 use serde_json::Value as Json;
 
-use crate::error::ApiError;
+use crate::{authenticate::authenticate, credential::Shown, error::ApiError, state::ServerState};
 
 /// Somebody who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum Who {
 }
 
 /// What a user shows to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum By {
     /// An API token.
     Token(TokenId),
@@ -59,7 +59,19 @@ pub struct Caller {
     /// From where it asks.
     pub address: IpAddr,
     needed: Option<Role>,
+    shown: Option<Arc<Shown>>,
     notes: Arc<Notes>,
+}
+
+/// Somebody who is known by what it shows.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Who it is.
+    pub who: Who,
+    /// What it may do.
+    pub rights: Rights,
+    /// What it has shown.
+    pub shown: Shown,
 }
 
 /// What handlers leave for the guard.
@@ -71,9 +83,32 @@ struct Notes {
 }
 
 impl Caller {
-    /// A caller of a route that needs this role in the project that the handler finds.
-    pub(crate) fn new(who: Who, rights: Rights, address: IpAddr, needed: Option<Role>) -> Caller {
-        Caller { who, rights, address, needed, notes: Arc::default() }
+    /// Somebody of whom nothing is known.
+    pub(crate) fn nobody(address: IpAddr) -> Caller {
+        let rights = Rights::default();
+        Caller { who: Who::Nobody, rights, address, needed: None, shown: None, notes: Arc::default() }
+    }
+
+    /// A caller who has shown this.
+    pub(crate) fn known(known: Known, address: IpAddr) -> Caller {
+        let Known { who, rights, shown } = known;
+        Caller { who, rights, address, needed: None, shown: Some(Arc::new(shown)), notes: Arc::default() }
+    }
+
+    /// The same, of a route that needs this role in the project that the handler finds.
+    pub(crate) fn needs(self, needed: Option<Role>) -> Caller {
+        Caller { needed, ..self }
+    }
+
+    /// Looks again at what the caller has shown, and learns what it may do now.
+    ///
+    /// # Errors
+    /// 401 if it is no longer right.
+    pub(crate) async fn look_again(&mut self, state: &ServerState) -> Result<(), ApiError> {
+        if let Some(shown) = &self.shown {
+            (self.who, self.rights) = authenticate(state, shown).await?;
+        }
+        Ok(())
     }
 
     /// May the caller do in this project what the route is for? Each handler of a project's route asks before it answers.
@@ -101,6 +136,13 @@ impl Caller {
     pub fn check_organization(&self, role: Role) -> Result<(), ApiError> {
         self.notes.is_checked.store(true, Ordering::Relaxed);
         Ok(self.rights.check_organization(Area::Api, role)?)
+    }
+
+    /// Has the caller this role in some project?
+    pub fn may_somewhere(&self, role: Role) -> bool {
+        let rights = &self.rights;
+        rights.check_organization(Area::Api, role).is_ok()
+            || rights.roles.keys().any(|project| rights.check(Area::Api, *project, role).is_ok())
     }
 
     /// Does the caller know of this project, and which role has it there?

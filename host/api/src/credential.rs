@@ -5,7 +5,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use oxide_store::CredentialKind;
+use oxide_store::{CredentialHash, CredentialKind};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::{
@@ -44,6 +44,21 @@ impl std::fmt::Debug for Credential {
             Credential::Session(_) => "Session",
             Credential::Cookie(_) => "Cookie",
         })
+    }
+}
+
+/// What a caller has shown, kept so that it can be looked at again.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// As it was shown.
+    pub credential: Credential,
+    /// Its hash.
+    pub hash: CredentialHash,
+}
+
+impl From<Credential> for Shown {
+    fn from(credential: Credential) -> Shown {
+        Shown { hash: CredentialHash::of(credential.text()), credential }
     }
 }
 

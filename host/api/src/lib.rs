@@ -5,6 +5,7 @@
 //! much), and then a function of [`resource`].
 
 pub mod address;
+pub mod agent_door;
 pub mod audit;
 pub mod authenticate;
 pub mod caller;
@@ -27,6 +28,7 @@ pub mod server;
 pub mod settings;
 pub mod sign_in;
 pub mod sources;
+pub mod standing;
 pub mod state;
 pub mod text;
 pub mod traces;

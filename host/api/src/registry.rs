@@ -1,14 +1,15 @@
 //! The plugin registry below `/v2/`, with the tokens and roles of the server.
 //!
 //! Programs of registries send a name and a password: the password is the token, the name does not matter. Whoever is known
-//! may pull; who maintains a project may push.
+//! may pull: pipelines of all projects may use all plugins. The first part of a repository's name is a project: who maintains
+//! that one may push and delete there. Elsewhere only administrators may.
 
 use std::net::IpAddr;
 
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
@@ -17,7 +18,7 @@ use serde_json::json;
 
 use crate::{
     address::ClientAddress,
-    caller::Who,
+    caller::{Known, Who},
     error::{ApiError, ErrorKind},
     route::guard::identify,
     state::ServerState,
@@ -30,30 +31,39 @@ pub fn guarded(state: &ServerState, registry: Router) -> Router {
 
 async fn guard(State(state): State<ServerState>, request: Request, next: Next) -> Response {
     let address = request.extensions().get::<ClientAddress>().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0);
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    match admit(&state, request.headers().clone(), address, reads).await {
-        Ok(()) => next.run(request).await,
+    let (parts, body) = request.into_parts();
+    match admit(&state, &parts, address).await {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => refused(&error),
     }
 }
 
 /// May this request pass?
-async fn admit(state: &ServerState, headers: HeaderMap, address: IpAddr, reads: bool) -> Result<(), ApiError> {
-    let (who, rights) = identify(state, &headers, address).await?;
+async fn admit(state: &ServerState, parts: &Parts, address: IpAddr) -> Result<(), ApiError> {
+    let Known { who, rights, .. } = identify(state, &parts.headers, address).await?;
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
     match who {
         // Agents pull what their jobs need.
         Who::Agent { .. } if reads => Ok(()),
         Who::Agent { .. } => Err(ApiError::forbidden("agents push no plugins")),
         _ if reads => Ok(rights.check_organization(Area::Registry, Role::Viewer)?),
         _ => {
-            let maintains =
-                rights.roles.keys().any(|project| rights.check(Area::Registry, *project, Role::Maintainer).is_ok());
-            match maintains {
-                true => Ok(()),
-                false => Ok(rights.check_organization(Area::Registry, Role::Maintainer)?),
+            let project = match project_of(parts.uri.path()) {
+                Some(name) => state.store.project_by_name(name).await?,
+                None => None,
+            };
+            match project {
+                Some(project) => Ok(rights.check(Area::Registry, project.id, Role::Maintainer)?),
+                None => Ok(rights.check_organization(Area::Registry, Role::Maintainer)?),
             }
         }
     }
+}
+
+/// The name of the project that a repository belongs to: `web` in `/v2/web/tools/lint/manifests/1`. What is encoded in a
+/// path is no name of a project.
+fn project_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/v2/")?.split('/').next()
 }
 
 /// Errors as programs of registries read them.

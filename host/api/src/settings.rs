@@ -23,6 +23,10 @@ pub struct Settings {
     pub session_key: SessionKey,
     /// How long the body of a request may be silent.
     pub body_silence: Duration,
+    /// How often streams look whether their callers may still see what they see.
+    pub rights_every: Duration,
+    /// How many streams one token or session may have open.
+    pub streams_max: usize,
 }
 
 /// A key, never printed.
@@ -110,6 +114,8 @@ impl Settings {
             refresh: Duration::from_secs(30 * 24 * 60 * 60),
             session_key,
             body_silence: Duration::from_secs(30),
+            rights_every: Duration::from_secs(10),
+            streams_max: 50,
         }
     }
 

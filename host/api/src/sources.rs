@@ -51,7 +51,9 @@ impl PlanSource for StoredPlans {
             None => self.store.project(row.project).await?.and_then(|project| project.repository),
         };
         let git = match repository {
-            Some(repository) => Some(remote::find_commit(&repository, &Wanted::default()).await?),
+            Some(repository) => {
+                Some(remote::find_commit(&repository, &Wanted::default(), self.pipelines.reach()).await?)
+            }
             None => None,
         };
         let trigger = json!({

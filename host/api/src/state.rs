@@ -5,8 +5,9 @@ use std::{ops::Deref, sync::Arc};
 use oxide_core::time::Timestamp;
 use oxide_orchestrator::Clock;
 use oxide_store::Store;
+use tokio::sync::watch;
 
-use crate::{engine::Engine, rate_limit::RateLimits, settings::Settings, sign_in::provider};
+use crate::{engine::Engine, rate_limit::RateLimits, settings::Settings, sign_in::provider, standing::OpenStreams};
 
 /// What a server gives to its API.
 pub struct Parts {
@@ -38,6 +39,10 @@ pub struct Shared {
     pub limits: RateLimits,
     /// Asks providers of sign-ins.
     pub http: reqwest::Client,
+    /// Streams that are open.
+    pub streams: Arc<OpenStreams>,
+    /// Users, tokens or memberships have changed here.
+    pub rights_changed: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for ServerState {
@@ -62,7 +67,9 @@ impl ServerState {
     pub fn new(parts: Parts) -> Result<ServerState, reqwest::Error> {
         let limits = RateLimits::new(&parts.settings.rates);
         let Parts { store, clock, settings, engine } = parts;
-        Ok(ServerState(Arc::new(Shared { store, clock, settings, engine, limits, http: provider::client()? })))
+        let http = provider::client()?;
+        let (streams, rights_changed) = (Arc::default(), watch::Sender::new(()));
+        Ok(ServerState(Arc::new(Shared { store, clock, settings, engine, limits, http, streams, rights_changed })))
     }
 
     /// The present.

@@ -119,6 +119,17 @@ pub fn in_the_way(data: &Path) -> String {
     format!("move away what is in the way in `{data}`, or name another data directory with `--data-dir DIR`")
 }
 
+/// What an agent says that its machine can do: what it finds out itself, whenever it registers; or what it found out now, but for
+/// commands on the machine itself.
+pub async fn capabilities(host_jobs: bool, docker_host: Option<&str>) -> Option<Vec<AgentCapability>> {
+    if host_jobs {
+        return None;
+    }
+    let mut found = oxide_agent::capabilities::detect(docker_host).await;
+    found.retain(|capability| *capability != AgentCapability::Host);
+    Some(found)
+}
+
 /// How many jobs run at the same time: one for each processor, two at least.
 pub fn slots() -> u32 {
     std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2)).max(2)

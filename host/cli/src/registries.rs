@@ -36,7 +36,7 @@ impl RegistryArguments {
 
     /// The same for who makes clients.
     pub fn registries(&self) -> Registries {
-        Registries { insecure_hosts: self.insecure.clone() }
+        Registries { insecure_hosts: self.insecure.clone(), ..Registries::default() }
     }
 }
 

@@ -263,14 +263,24 @@ impl Rights {
         self.check_role(area, None, role, needed)
     }
 
+    /// Do the scopes of the token reach this role, whatever the role of the user is?
+    ///
+    /// # Errors
+    /// [`Denied::Scope`] if not.
+    pub fn check_scope(&self, area: Area, needed: Role) -> Result<(), Denied> {
+        match &self.limit {
+            Some(limit) if limit.ceiling(area) < Some(needed) => Err(Denied::Scope { needed }),
+            _ => Ok(()),
+        }
+    }
+
     fn check_role(&self, area: Area, project: Option<ProjectId>, role: Role, needed: Role) -> Result<(), Denied> {
         match &self.limit {
             // A token for one project is to tell nothing about the others.
             Some(limit) if !limit.admits(project) && project.is_some() => Err(Denied::Hidden),
             _ if role < needed => Err(Denied::Role { has: role, needed }),
             Some(limit) if !limit.admits(project) => Err(Denied::Bound),
-            Some(limit) if limit.ceiling(area) < Some(needed) => Err(Denied::Scope { needed }),
-            _ => Ok(()),
+            _ => self.check_scope(area, needed),
         }
     }
 

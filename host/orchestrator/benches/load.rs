@@ -21,7 +21,7 @@ use oxide_core::{
     id::{AgentId, RunId},
     outcome::Status,
     plan::Plan,
-    protocol::{Complete, OrchestratorLink, Register, Report},
+    protocol::{AgentCapability, Complete, OrchestratorLink, Register, Report},
     time::Timestamp,
 };
 use oxide_orchestrator::{Control, Orchestrator};
@@ -69,7 +69,7 @@ async fn main() {
 /// One agent with one slot: does nothing, and says so.
 async fn agent(control: Control, number: usize, tally: Arc<Tally>) {
     let agent = AgentId(Uuid::now_v7());
-    let (labels, capabilities, version) = (vec!["linux".to_owned()], Vec::new(), "1".to_owned());
+    let (labels, capabilities, version) = (vec!["linux".to_owned()], vec![AgentCapability::Host], "1".to_owned());
     let register = Register { agent, name: format!("agent {number}"), labels, slots: 1, capabilities, version };
     control.register(register).await.expect("it can register");
     loop {

@@ -1,7 +1,8 @@
 //! Which commit of a repository is meant: asked with `git ls-remote`, which fetches nothing.
 
-use std::{process::Stdio, time::Duration};
+use std::{net::IpAddr, process::Stdio, time::Duration};
 
+use oxide_registry::oci::{NotReached, Reach};
 use serde_json::{Map, Value as Json};
 use tokio::{io::AsyncReadExt as _, process::Command};
 
@@ -58,6 +59,9 @@ pub enum RemoteError {
     /// The address of the repository cannot be used.
     #[error("the repository {0}: write a URL such as `https://git.example.com/team/project.git`")]
     Address(&'static str),
+    /// Its host may not be asked.
+    #[error("the repository cannot be asked: {0}")]
+    NotReached(NotReached),
     /// What was asked for is no name of git's.
     #[error("`{value}` is no {what}: {hint}")]
     Name {
@@ -104,8 +108,8 @@ pub enum RemoteError {
 ///
 /// # Errors
 /// See [`RemoteError`].
-pub async fn find_commit(repository: &str, wanted: &Wanted) -> Result<GitFacts, RemoteError> {
-    check_address(repository)?;
+pub async fn find_commit(repository: &str, wanted: &Wanted, reach: &Reach) -> Result<GitFacts, RemoteError> {
+    check_address(repository, reach)?;
     let shown = without_credentials(repository);
     let named = named(wanted)?;
     let facts = |sha: String, named: Named| GitFacts {
@@ -124,7 +128,8 @@ pub async fn find_commit(repository: &str, wanted: &Wanted) -> Result<GitFacts, 
         Named::Tag(tag) => vec![format!("refs/tags/{tag}"), format!("refs/tags/{tag}^{{}}")],
         Named::Branch(branch) => vec![format!("refs/heads/{branch}")],
     };
-    let answer = ask(repository, &shown, &patterns).await?;
+    let pins = pins(repository, reach).await?;
+    let answer = ask(repository, &shown, &pins, &patterns).await?;
     let (sha, found) = read_answer(&answer, &named).ok_or_else(|| match &named {
         Named::Nothing => RemoteError::Empty(shown.clone()),
         Named::Branch(name) => RemoteError::Unknown { repository: shown.clone(), what: "branch", name: name.clone() },
@@ -141,11 +146,12 @@ pub fn without_credentials(url: &str) -> String {
     format!("{scheme}://{host}/{path}")
 }
 
-/// Is it an address that may stand on git's command line? Whether anybody answers there is another matter.
+/// Is it an address that may stand on git's command line, holds no password and may be asked? Whether anybody answers there is
+/// another matter.
 ///
 /// # Errors
 /// [`RemoteError::Address`].
-pub fn check_address(repository: &str) -> Result<(), RemoteError> {
+pub fn check_address(repository: &str, reach: &Reach) -> Result<(), RemoteError> {
     let refused = |problem| Err(RemoteError::Address(problem));
     if repository.is_empty() || repository.len() > 2000 {
         return refused("has no usable length");
@@ -158,6 +164,16 @@ pub fn check_address(repository: &str) -> Result<(), RemoteError> {
     {
         return refused("names a remote helper (`NAME::ADDRESS`), which is not allowed");
     }
+    if holds_password(repository) {
+        return refused(
+            "holds a user or password, which everybody could read who may see it: leave it out, give it to the git of the \
+             server, and to steps as a secret",
+        );
+    }
+    let is_folder = repository.starts_with('/') || repository.starts_with("file:");
+    if is_folder && !reach.folders {
+        return refused("is a folder of the server, and its operator has not set `local_repositories = true`");
+    }
     match repository.split_once("://") {
         Some(("https" | "http" | "ssh" | "git", rest)) if !rest.starts_with(['/', '-']) && !rest.is_empty() => Ok(()),
         Some(("file", rest)) if rest.starts_with('/') => Ok(()),
@@ -166,6 +182,53 @@ pub fn check_address(repository: &str) -> Result<(), RemoteError> {
         None if repository.split_once(':').is_some_and(|(host, _)| !host.is_empty() && !host.contains('/')) => Ok(()),
         _ => refused("is neither a URL with https, http, ssh, git or file, nor `user@host:path`, nor an absolute path"),
     }
+}
+
+/// Does it hold more than the user that SSH asks for?
+fn holds_password(repository: &str) -> bool {
+    let Some((scheme, rest)) = repository.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    user.is_some_and(|user| scheme != "ssh" || user.contains(':'))
+}
+
+/// The host and port of an address; none of a folder.
+fn host_of(repository: &str) -> Option<(String, u16)> {
+    let of_scp = || {
+        let (host, _) = repository.split_once(':').filter(|_| !repository.starts_with('/'))?;
+        Some((host.rsplit('@').next()?.to_owned(), 22))
+    };
+    let Some((scheme, rest)) = repository.split_once("://") else { return of_scp() };
+    let usual = match scheme {
+        "https" => 443,
+        "http" => 80,
+        "ssh" => 22,
+        "git" => 9418,
+        _ => return None,
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match host.rsplit_once(':').filter(|(name, _)| !name.contains(':') || name.ends_with(']')) {
+        Some((name, port)) => Some((name.to_owned(), port.parse().ok()?)),
+        None => Some((host.to_owned(), usual)),
+    }
+}
+
+/// What git is told so that it asks nobody but the host as it is known now.
+///
+/// # Errors
+/// The host may not be asked.
+async fn pins(repository: &str, reach: &Reach) -> Result<Vec<String>, RemoteError> {
+    let Some((host, port)) = host_of(repository).filter(|_| reach.private_hosts.is_some()) else {
+        return Ok(Vec::new());
+    };
+    let found = reach.resolve(&host, port).await.map_err(RemoteError::NotReached)?;
+    let addresses = found.iter().map(|address| match address.ip() {
+        IpAddr::V6(address) => format!("[{address}]"),
+        address => address.to_string(),
+    });
+    let addresses = addresses.collect::<Vec<_>>().join(",");
+    Ok(vec![format!("http.curloptResolve={host}:{port}:{addresses}"), "http.followRedirects=false".to_owned()])
 }
 
 /// The branch or tag that is meant.
@@ -226,9 +289,10 @@ fn is_reference_name(name: &str) -> bool {
         && name.split('/').all(part_is_fine)
 }
 
-async fn ask(repository: &str, shown: &str, patterns: &[String]) -> Result<String, RemoteError> {
+async fn ask(repository: &str, shown: &str, pins: &[String], patterns: &[String]) -> Result<String, RemoteError> {
     let mut command = Command::new("git");
     command
+        .args(pins.iter().flat_map(|pin| ["-c", pin]))
         .args(["ls-remote", "--symref", "--", repository])
         .args(patterns)
         .env("LC_ALL", "C")

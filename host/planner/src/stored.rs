@@ -7,7 +7,7 @@ use oxide_core::{
     pipeline::{Pipeline, Schedule},
     plan::JobContext,
 };
-use oxide_registry::{Catalog, Lock};
+use oxide_registry::{Catalog, Lock, oci::Reach};
 use serde_json::{Map, Value as Json};
 
 use crate::{
@@ -42,6 +42,11 @@ impl StoredPipelines {
     /// With this supply of plugins.
     pub fn new(supply: Supply) -> StoredPipelines {
         StoredPipelines { supply: Arc::new(supply) }
+    }
+
+    /// Which hosts are asked.
+    pub fn reach(&self) -> &Reach {
+        &self.supply.registries.reach
     }
 
     /// Checks a pipeline as a whole before it is stored, and completes its lock.

@@ -5,7 +5,9 @@ use std::{path::Path, sync::Arc};
 use oxide_core::{cause::in_one_line, plugin::PluginDescription};
 use oxide_registry::{
     LockedPlugin, PLUGIN_BYTES_MAX, PluginStore,
-    oci::{Client, ClientSettings, MoveError, OciError, OciReference, Publication, layout::Promise, publication},
+    oci::{
+        Client, ClientSettings, MoveError, OciError, OciReference, Publication, Reach, layout::Promise, publication,
+    },
     policy::{Policy, Signer, VerifyError, verify_by_policy},
     signature::KeptSignatures,
     store::StoreError,
@@ -18,6 +20,8 @@ use tokio::task::JoinSet;
 pub struct Registries {
     /// Those that are reached over http without encryption, as HOST or HOST:PORT.
     pub insecure_hosts: Vec<String>,
+    /// Which hosts may be asked.
+    pub reach: Reach,
 }
 
 impl Registries {
@@ -28,6 +32,7 @@ impl Registries {
     pub fn client(&self) -> Result<Client, OciError> {
         let mut settings = ClientSettings::default();
         settings.insecure_hosts.extend(self.insecure_hosts.iter().cloned());
+        settings.reach = self.reach.clone();
         Client::new(settings)
     }
 }

@@ -170,6 +170,16 @@ impl Store {
         row.fetch_optional(&mut self.reader().await?).await?.as_ref().map(read).transpose()
     }
 
+    /// The labels that an agent has whatever it says; none lets it say them.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn fixed_labels(&self, id: AgentId) -> Result<Option<Vec<String>>, StoreError> {
+        let row = query("read the labels of an agent", "SELECT fixed_labels FROM agents WHERE id = $1").bind(id);
+        let row = row.fetch_optional(&mut self.reader().await?).await?;
+        Ok(row.map(|row| maybe_json(&row, "fixed_labels")).transpose()?.flatten())
+    }
+
     /// All agents, by name, but for those that are deregistered.
     ///
     /// # Errors

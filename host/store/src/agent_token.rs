@@ -9,7 +9,7 @@ use oxide_core::{
 use crate::{
     AgentRow, CredentialHash, PageRequest, Store, StoreError, Transaction, agent,
     list::List,
-    row::{get, maybe_parse, maybe_time, parse, time},
+    row::{get, maybe_json, maybe_parse, maybe_time, parse, time, to_json},
     sql::{Row, query},
 };
 
@@ -20,6 +20,8 @@ pub struct AgentTokenRow {
     pub id: AgentTokenId,
     /// What it was made for, for people.
     pub name: String,
+    /// The labels of the agent that joins with it; none lets the agent say them.
+    pub labels: Option<Vec<String>>,
     /// Who made it; none if that was the server itself.
     pub created_by: Option<UserId>,
     /// When it was made.
@@ -45,12 +47,13 @@ pub enum Joining {
     Used,
 }
 
-const SELECT: &str = "SELECT id, name, created_by, created_at, expires_at, used_at, used_by FROM agent_tokens";
+const SELECT: &str = "SELECT id, name, labels, created_by, created_at, expires_at, used_at, used_by FROM agent_tokens";
 
 fn read(row: &Row) -> Result<AgentTokenRow, StoreError> {
     Ok(AgentTokenRow {
         id: parse(row, "id")?,
         name: get(row, "name")?,
+        labels: maybe_json(row, "labels")?,
         created_by: maybe_parse(row, "created_by")?,
         created_at: time(row, "created_at")?,
         expires_at: time(row, "expires_at")?,
@@ -67,12 +70,13 @@ impl Transaction {
     pub async fn insert_agent_token(&mut self, token: &AgentTokenRow, hash: &CredentialHash) -> Result<(), StoreError> {
         query(
             "write a one-time token",
-            "INSERT INTO agent_tokens (id, hash, name, created_by, created_at, expires_at, used_at, used_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO agent_tokens (id, hash, name, labels, created_by, created_at, expires_at, used_at, used_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(token.id)
         .bind(hash.as_str())
         .bind(&token.name)
+        .bind(token.labels.as_ref().map(to_json))
         .bind(token.created_by)
         .bind(token.created_at)
         .bind(token.expires_at)
@@ -83,7 +87,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Stores an agent with its credential, for a one-time token: of several that come with the same one, one joins.
+    /// Stores an agent with its credential, for a one-time token: of several that come with the same one, one joins. It gets
+    /// the labels of the token, if the token has some.
     ///
     /// # Errors
     /// The store cannot be written, or there is an agent with this credential.
@@ -107,6 +112,15 @@ impl Transaction {
         if used == 1 {
             agent::write(self.connection(), &[agent]).await?;
             self.set_agent_credential(agent.id, credential).await?;
+            query(
+                "write the labels of an agent",
+                "UPDATE agents SET fixed_labels = token.labels, labels = COALESCE(token.labels, agents.labels) \
+                 FROM (SELECT labels FROM agent_tokens WHERE hash = $1) AS token WHERE agents.id = $2",
+            )
+            .bind(token.as_str())
+            .bind(agent.id)
+            .execute(self.connection())
+            .await?;
             return Ok(Joining::Joined);
         }
         let found = query("read a one-time token", format!("{SELECT} WHERE hash = $1")).bind(token.as_str());

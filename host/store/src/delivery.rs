@@ -36,6 +36,8 @@ pub struct DeliveryRow {
     pub result: Option<String>,
     /// The delivery that this one repeats.
     pub redelivery_of: Option<DeliveryId>,
+    /// The SHA-256 of its body.
+    pub body_digest: Option<String>,
 }
 
 /// What was sent.
@@ -58,7 +60,8 @@ pub struct DeliveryFilter {
     pub event: Option<String>,
 }
 
-const COLUMNS: &str = "id, source, project, event, delivery_id, signature_ok, received_at, result, redelivery_of";
+const COLUMNS: &str = "id, source, project, event, delivery_id, signature_ok, received_at, result, redelivery_of, \
+                       body_digest";
 
 fn read(row: &Row) -> Result<DeliveryRow, StoreError> {
     Ok(DeliveryRow {
@@ -71,6 +74,7 @@ fn read(row: &Row) -> Result<DeliveryRow, StoreError> {
         received_at: time(row, "received_at")?,
         result: get(row, "result")?,
         redelivery_of: maybe_parse(row, "redelivery_of")?,
+        body_digest: get(row, "body_digest")?,
     })
 }
 
@@ -83,7 +87,7 @@ impl Transaction {
         query(
             "write a webhook",
             "INSERT INTO deliveries (id, source, project, event, delivery_id, signature_ok, headers, body, received_at, \
-             result, redelivery_of) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             result, redelivery_of, body_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(row.id)
         .bind(to_word(&row.forge))
@@ -96,6 +100,7 @@ impl Transaction {
         .bind(row.received_at)
         .bind(&row.result)
         .bind(row.redelivery_of)
+        .bind(&row.body_digest)
         .execute(self.connection())
         .await?;
         Ok(())
@@ -116,8 +121,8 @@ impl Transaction {
             "write a webhook once more",
             format!(
                 "INSERT INTO deliveries (id, source, project, event, delivery_id, signature_ok, headers, body, \
-                 received_at, redelivery_of) SELECT $1, source, project, event, delivery_id, signature_ok, headers, \
-                 body, $2, id FROM deliveries WHERE id = $3 RETURNING {COLUMNS}"
+                 received_at, redelivery_of, body_digest) SELECT $1, source, project, event, delivery_id, \
+                 signature_ok, headers, body, $2, id, body_digest FROM deliveries WHERE id = $3 RETURNING {COLUMNS}"
             ),
         )
         .bind(new)
@@ -135,6 +140,16 @@ impl Transaction {
     pub async fn set_delivery_result(&mut self, id: DeliveryId, result: &str) -> Result<bool, StoreError> {
         let text = "UPDATE deliveries SET result = $1 WHERE id = $2";
         Ok(query("write the result of a webhook", text).bind(result).bind(id).execute(self.connection()).await? == 1)
+    }
+
+    /// Forgets the webhooks of a project whose signature was wrong, but for the newest ones.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn prune_refused_deliveries(&mut self, project: ProjectId, keep: u32) -> Result<u64, StoreError> {
+        let text = "DELETE FROM deliveries WHERE project = $1 AND signature_ok = 0 AND id NOT IN (SELECT id FROM \
+                    deliveries WHERE project = $1 AND signature_ok = 0 ORDER BY id DESC LIMIT $2)";
+        query("remove refused webhooks", text).bind(project).bind(keep).execute(self.connection()).await
     }
 
     /// Forgets webhooks from before this time. Returns how many.
@@ -159,14 +174,27 @@ impl Store {
         row.map(|row| Ok((read(&row)?, content(&row)?))).transpose()
     }
 
-    /// The newest webhook that the forge gave this id: forges send one again if they got no answer.
+    /// The newest webhook of a project that the forge gave this id, or that came with this body since a time: forges send one
+    /// again if they got no answer, and others may if they have seen one. Only those whose signature was right.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn delivery_of_forge(&self, forge: Forge, forge_id: &str) -> Result<Option<DeliveryRow>, StoreError> {
-        let text =
-            format!("SELECT {COLUMNS} FROM deliveries WHERE source = $1 AND delivery_id = $2 ORDER BY id DESC LIMIT 1");
-        let row = query("read a webhook", text).bind(to_word(&forge)).bind(forge_id);
+    pub async fn known_delivery(
+        &self,
+        (project, forge): (ProjectId, Forge),
+        forge_id: Option<&str>,
+        (body_digest, since): (&str, Timestamp),
+    ) -> Result<Option<DeliveryRow>, StoreError> {
+        let text = format!(
+            "SELECT {COLUMNS} FROM deliveries WHERE project = $1 AND source = $2 AND signature_ok = 1 \
+             AND (delivery_id = $3 OR (body_digest = $4 AND received_at > $5)) ORDER BY id DESC LIMIT 1"
+        );
+        let row = query("read a webhook", text)
+            .bind(project)
+            .bind(to_word(&forge))
+            .bind(forge_id)
+            .bind(body_digest)
+            .bind(since);
         row.fetch_optional(&mut self.reader().await?).await?.as_ref().map(read).transpose()
     }
 

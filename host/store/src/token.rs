@@ -33,6 +33,8 @@ pub struct TokenRow {
     pub scopes: Vec<Scope>,
     /// The only project that it may be used for.
     pub project: Option<ProjectId>,
+    /// The token of the same user with which it was made: it ends with that one.
+    pub made_by: Option<TokenId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends to work.
@@ -78,7 +80,7 @@ impl TokenRow {
 }
 
 const COLUMNS: &str = "tokens.id AS token_id, tokens.user_id AS token_user, tokens.name AS token_name, prefix, scopes, \
-                       tokens.project AS token_project, tokens.created_at AS token_created_at, expires_at, \
+                       tokens.project AS token_project, made_by, tokens.created_at AS token_created_at, expires_at, \
                        last_used_at, revoked_at";
 
 fn read(row: &Row) -> Result<TokenRow, StoreError> {
@@ -89,6 +91,7 @@ fn read(row: &Row) -> Result<TokenRow, StoreError> {
         prefix: get(row, "prefix")?,
         scopes: json(row, "scopes")?,
         project: maybe_parse(row, "token_project")?,
+        made_by: maybe_parse(row, "made_by")?,
         created_at: time(row, "token_created_at")?,
         expires_at: maybe_time(row, "expires_at")?,
         last_used_at: maybe_time(row, "last_used_at")?,
@@ -104,8 +107,8 @@ impl Transaction {
     pub async fn insert_token(&mut self, token: &TokenRow, hash: &CredentialHash) -> Result<(), StoreError> {
         query(
             "write a token",
-            "INSERT INTO tokens (id, user_id, name, hash, prefix, scopes, project, created_at, expires_at, \
-             last_used_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            "INSERT INTO tokens (id, user_id, name, hash, prefix, scopes, project, made_by, created_at, expires_at, \
+             last_used_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(token.id)
         .bind(token.user)
@@ -114,6 +117,7 @@ impl Transaction {
         .bind(&token.prefix)
         .bind(to_json(&token.scopes))
         .bind(token.project)
+        .bind(token.made_by)
         .bind(token.created_at)
         .bind(token.expires_at)
         .bind(token.last_used_at)
@@ -123,14 +127,17 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes a token useless for good. `false` if there is no such token, or it is revoked already.
+    /// Makes a token useless for good, and those that were made with it. `false` if there is no such token, or it is revoked
+    /// already.
     ///
     /// # Errors
     /// The store cannot be written.
     pub async fn revoke_token(&mut self, id: TokenId, at: Timestamp) -> Result<bool, StoreError> {
-        let text = "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
+        let text = "WITH RECURSIVE made (id) AS (SELECT id FROM tokens WHERE id = $2 UNION \
+                    SELECT tokens.id FROM tokens JOIN made ON tokens.made_by = made.id) \
+                    UPDATE tokens SET revoked_at = $1 WHERE id IN (SELECT id FROM made) AND revoked_at IS NULL";
         let revoked = query("revoke a token", text).bind(at).bind(id);
-        Ok(revoked.execute(self.connection()).await? == 1)
+        Ok(revoked.execute(self.connection()).await? > 0)
     }
 
     /// Makes all tokens of a user useless for good. Returns how many.

@@ -21,6 +21,7 @@ use super::{
     auth::{self, Challenge, TokenRequest},
     credentials::{self, Account, OwnAccount},
     error::OciError,
+    reach::Reach,
     reference::Repository,
 };
 
@@ -49,6 +50,8 @@ const INSECURE_REGISTRIES: &str = "OXIDE_INSECURE_REGISTRIES";
 pub struct ClientSettings {
     /// Hosts, with port if they have one, that are reached over http without encryption, besides this machine.
     pub insecure_hosts: Vec<String>,
+    /// Which hosts may be asked.
+    pub reach: Reach,
     /// Where accounts are kept, as Docker writes it.
     pub accounts: PathBuf,
     /// Accounts that this program has itself; each goes before one that is kept for the same host.
@@ -63,6 +66,7 @@ impl Default for ClientSettings {
     fn default() -> Self {
         ClientSettings {
             insecure_hosts: insecure_hosts(std::env::var(INSECURE_REGISTRIES).ok().as_deref()),
+            reach: Reach::default(),
             accounts: credentials::docker_settings(),
             own_accounts: Vec::new(),
             first_wait: Duration::from_millis(500),
@@ -115,11 +119,12 @@ pub(super) struct Connections {
 impl Connections {
     pub fn new(settings: ClientSettings) -> Result<Connections, OciError> {
         crate::use_ring_for_tls();
+        let reach = &settings.reach;
         Ok(Connections {
+            outside: http_client(reach, false, redirects(reach))?,
+            inside: http_client(reach, true, redirects(reach))?,
             settings,
             whole_max: WHOLE_MAX,
-            outside: http_client(false, redirects())?,
-            inside: http_client(true, redirects())?,
             authorizations: Mutex::default(),
         })
     }
@@ -201,6 +206,7 @@ impl Connections {
         request: &Request,
         authorization: Option<String>,
     ) -> Result<Response, OciError> {
+        self.admit(repository, &request.url)?;
         let client = if is_this_machine(repository.host()) { &self.inside } else { &self.outside };
         let mut builder = client.request(request.method.clone(), request.url.clone());
         if let Some(accept) = request.accept {
@@ -219,6 +225,12 @@ impl Connections {
         }
         let sent_bytes = request.body.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
         self.heard(repository, builder, sent_bytes).await
+    }
+
+    /// May this address be asked for the registry?
+    fn admit(&self, repository: &Repository, url: &Url) -> Result<(), OciError> {
+        let refused = |cause| OciError::NotReached { host: repository.host().to_owned(), cause };
+        self.settings.reach.admits(url).map_err(refused)
     }
 
     /// Sends what was prepared, and waits for the head of the answer, but not for ever.
@@ -299,6 +311,7 @@ impl Connections {
         };
         let (builder, with_account) = match request {
             TokenRequest::Get { url, authorization } => {
+                self.admit(repository, &url)?;
                 let builder = self.token_client(&url).get(url);
                 match authorization {
                     Some(value) => (builder.header(AUTHORIZATION, value), true),
@@ -306,7 +319,9 @@ impl Connections {
                 }
             }
             TokenRequest::Post { url, form } => {
-                let client = http_client(url.host_str().is_some_and(is_this_machine), Policy::none())?;
+                self.admit(repository, &url)?;
+                let is_inside = url.host_str().is_some_and(is_this_machine);
+                let client = http_client(&self.settings.reach, is_inside, Policy::none())?;
                 (client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form), true)
             }
         };
@@ -424,19 +439,27 @@ impl Connections {
     }
 }
 
-fn http_client(is_inside: bool, redirects: Policy) -> Result<reqwest::Client, OciError> {
+fn http_client(reach: &Reach, is_inside: bool, redirects: Policy) -> Result<reqwest::Client, OciError> {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("oxide/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
         .redirect(redirects);
     let builder = if is_inside { builder.no_proxy() } else { builder };
+    let builder = match reach.resolver() {
+        Some(resolver) => builder.dns_resolver(resolver),
+        None => builder,
+    };
     builder.build().map_err(OciError::Setup)
 }
 
 /// Redirects are followed, but not from an encrypted connection to one that is not. The library takes the account out of a
 /// request that goes to another host or port.
-fn redirects() -> Policy {
-    Policy::custom(|attempt| {
+fn redirects(reach: &Reach) -> Policy {
+    let reach = reach.clone();
+    Policy::custom(move |attempt| {
+        if let Err(refused) = reach.admits(attempt.url()) {
+            return attempt.error(refused);
+        }
         let was_encrypted = attempt.previous().iter().any(|url| url.scheme() == "https");
         if was_encrypted && attempt.url().scheme() != "https" {
             return attempt.error("it redirects to an address without encryption");

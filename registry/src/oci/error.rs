@@ -4,6 +4,7 @@ use super::{
     connection::{is_about_trust, is_this_machine},
     credentials::CredentialsError,
     digest::Digest,
+    reach::NotReached,
 };
 
 /// A registry could not do what it was asked.
@@ -135,6 +136,15 @@ pub enum OciError {
         /// Why.
         #[source]
         cause: CredentialsError,
+    },
+    /// It may not be asked.
+    #[error("registry {host} is not asked")]
+    NotReached {
+        /// The registry.
+        host: String,
+        /// Why.
+        #[source]
+        cause: NotReached,
     },
     /// There is no way to talk to anybody.
     #[error("could not prepare connections to registries")]

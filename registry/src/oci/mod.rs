@@ -12,6 +12,7 @@ mod digest;
 mod error;
 pub mod layout;
 pub mod publication;
+mod reach;
 mod reference;
 
 pub use blob::BlobReader;
@@ -21,4 +22,5 @@ pub use credentials::{CredentialsError, OwnAccount};
 pub use digest::{Digest, DigestError};
 pub use error::OciError;
 pub use publication::{MoveError, Publication, Pushed};
+pub use reach::{NotReached, Reach, is_public};
 pub use reference::{OciReference, OciReferenceError, REFERENCE_BYTES_MAX, Repository};

@@ -46,7 +46,7 @@ impl Default for Bounds {
 }
 
 /// How long the head of a request may take, from its first byte on; a new connection begins with it.
-const HEAD: Duration = Duration::from_secs(15);
+const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection is kept for the next request.
 const IDLE: Duration = Duration::from_secs(60);
 

@@ -16,7 +16,8 @@ const PARSER: &str = "@asyncapi/parser@3.6.3";
 pub fn ensure() -> Outcome<PathBuf> {
     let folder = target().join("tools/api-checkers");
     let file = root().join("tests/end_to_end/api_conformance.txt");
-    let packages = std::fs::read_to_string(&file).map_err(|error| format!("could not read {}: {error}", file.display()))?;
+    let packages =
+        std::fs::read_to_string(&file).map_err(|error| format!("could not read {}: {error}", file.display()))?;
     packages::install_once(&folder.join("python"), &packages, |folder| packages::pip_file(folder, &file))?;
     packages::install_once(&folder.join("npm"), PARSER, |folder| packages::npm(folder, &[PARSER]))?;
     Ok(folder)

@@ -79,7 +79,8 @@ pub fn pip_file(folder: &Path, file: &Path) -> Outcome {
 
 fn pip_into(folder: &Path) -> Command {
     let mut pip = Command::new("pip3");
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"]).arg(folder);
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"])
+        .arg(folder);
     pip
 }
 

@@ -105,7 +105,9 @@ fn ensure_languages(all_or_nothing: bool) -> Outcome<bool> {
         return Err(format!("CI=true allows no skipped test, but these programs are missing: {missing}"));
     }
     if !missing.is_empty() {
-        say(&format!("SKIPPED: tests of plugins in other languages than Rust, and of the API by programs of others, need {missing}"));
+        say(&format!(
+            "SKIPPED: tests of plugins in other languages than Rust, and of the API by programs of others, need {missing}"
+        ));
     }
     Ok(missing.is_empty())
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use oxide_core::{
-    access::Role,
+    access::{Area, Role},
     api::{
         approval::{Approval, ApprovalQuery, ApprovalVote, NewVote},
         error::ErrorKind,
@@ -23,6 +23,7 @@ use crate::{
     resource::{maybe_json::MaybeJson, scope},
     route::{Access, Route, Tag},
     state::ServerState,
+    text::{TEXT_LENGTH_MAX, check_text},
 };
 
 /// The routes of this topic.
@@ -157,18 +158,9 @@ async fn decide(
             wanted(&row.approvers, row.minimum)
         )));
     }
-    // Looking is not enough to decide: a token for reading stays one.
-    if let Some(project) = found.project {
-        caller.check_role(project, Role::Viewer)?;
-        let reads_only = caller
-            .rights
-            .limit
-            .as_ref()
-            .is_some_and(|limit| limit.scopes.iter().all(|scope| matches!(scope, oxide_core::access::Scope::Read)));
-        if reads_only {
-            return Err(ApiError::forbidden("this token may only read").suggest("use one with the scope `run`"));
-        }
-    }
+    // Whoever the pipeline names may decide, also a viewer; but a token that may only look does not.
+    caller.rights.check_scope(Area::Api, Role::Runner)?;
+    comment.as_deref().map_or(Ok(()), |comment| check_text("comment", comment, TEXT_LENGTH_MAX))?;
     let comment = comment.filter(|comment| !comment.trim().is_empty());
     let decision = if approve { Decision::Approve } else { Decision::Reject };
     let vote = Vote { run: row.run, approval: row.id, user: *id, name: name.clone(), decision, comment };

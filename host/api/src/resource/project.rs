@@ -139,9 +139,13 @@ pub(super) fn checked_description(text: Option<String>) -> Result<Option<String>
 ///
 /// # Errors
 /// 422 if git could not be asked for it.
-pub(super) fn checked_repository(address: Option<String>) -> Result<Option<String>, ApiError> {
+pub(super) fn checked_repository(state: &ServerState, address: Option<String>) -> Result<Option<String>, ApiError> {
     let address = some_text(address);
-    address.as_deref().map_or(Ok(()), check_address).map_err(|error| ApiError::invalid(error.to_string()))?;
+    let reach = state.engine.pipelines.reach();
+    address
+        .as_deref()
+        .map_or(Ok(()), |address| check_address(address, reach))
+        .map_err(|error| ApiError::invalid(error.to_string()))?;
     Ok(address)
 }
 
@@ -156,7 +160,7 @@ async fn create(
         id: ProjectId(Uuid::now_v7()),
         name: new.name,
         description: checked_description(new.description)?,
-        repository: checked_repository(new.repository)?,
+        repository: checked_repository(&state, new.repository)?,
         created_at: state.now(),
     };
     let mut transaction = state.store.begin().await?;
@@ -198,7 +202,7 @@ async fn update(
         row.description = checked_description(change.description)?;
     }
     if change.repository.is_some() {
-        row.repository = checked_repository(change.repository)?;
+        row.repository = checked_repository(&state, change.repository)?;
     }
     transaction.update_project(&row).await?;
     transaction.commit().await?;

@@ -22,6 +22,7 @@ use crate::{
     resource::{project, user},
     route::{Access, Route, Tag},
     state::ServerState,
+    text::{NAME_LENGTH_MAX, check_text},
 };
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -45,7 +46,7 @@ pub fn routes() -> Vec<Route> {
             .summary("Makes a token for the caller. It is shown in this answer only.")
             .description(
                 "A token may do at most what its user may. A token that is made with a token may do at most what that one \
-                 may, and works no longer.",
+                 may, works no longer, and is revoked with it.",
             )
             .body::<NewToken>()
             .answer::<CreatedToken>(201, "The token.")
@@ -54,6 +55,10 @@ pub fn routes() -> Vec<Route> {
             .tag(Tag::Tokens)
             .access(Access::SignedIn)
             .summary("Revokes a token: one of the caller, or any if the caller is an administrator.")
+            .description(
+                "The tokens that its user has made with it are revoked, too. With a token one can revoke itself, and others \
+                 that may do no more.",
+            )
             .answer_empty(204, "It works no more."),
         Route::get("/api/v1/users/{user}/tokens", "list_tokens_of_user", list_of)
             .tag(Tag::Tokens)
@@ -72,7 +77,7 @@ pub fn routes() -> Vec<Route> {
 
 /// A token as it is shown.
 pub fn shown_token(row: TokenRow) -> Token {
-    let TokenRow { id, name, prefix, scopes, project, created_at, expires_at, last_used_at, revoked_at, user: _ } = row;
+    let TokenRow { id, name, prefix, scopes, project, created_at, expires_at, last_used_at, revoked_at, .. } = row;
     Token { id, name, prefix, scopes, project, created_at, expires_at, last_used_at, revoked_at }
 }
 
@@ -122,9 +127,10 @@ async fn create(
     user: UserId,
     new: NewToken,
 ) -> Result<Created<CreatedToken>, ApiError> {
-    if new.name.is_empty() || new.name.chars().count() > 100 {
-        return Err(ApiError::invalid("a token needs a name of 1 to 100 letters"));
+    if new.name.is_empty() {
+        return Err(ApiError::invalid("a token needs a name"));
     }
+    check_text("name", &new.name, NAME_LENGTH_MAX)?;
     let now = state.now();
     let wanted = match &new.project {
         Some(reference) => Some(project::find(state, caller, reference, Role::Viewer).await?.id),
@@ -155,6 +161,8 @@ async fn create(
         prefix: credential.prefix().to_owned(),
         scopes,
         project,
+        // What an administrator makes for others stays.
+        made_by: caller.token().filter(|_| caller.user().is_ok_and(|maker| maker == user)),
         created_at: now,
         expires_at: Some(expires_at),
         last_used_at: None,
@@ -226,6 +234,13 @@ async fn revoke(
     let bound = caller.rights.limit.as_ref().and_then(|limit| limit.project);
     if bound.is_some() && found.project != bound {
         return Err(unknown());
+    }
+    if caller.token() != Some(id)
+        && let Some(limit) = &caller.rights.limit
+        && let Some(beyond) = found.scopes.iter().find(|scope| !is_within(**scope, &limit.scopes))
+    {
+        return Err(ApiError::forbidden(format!("that token has the scope `{beyond}`, and this one has not"))
+            .suggest("revoke it with itself, with a token that may as much, or after signing in"));
     }
     let mut transaction = state.store.begin().await?;
     transaction.revoke_token(id, state.now()).await?;

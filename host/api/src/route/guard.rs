@@ -1,6 +1,6 @@
 //! What stands before every route: who asks, may it, how often, how much, how long; and what is left behind of it.
 
-use std::{collections::BTreeSet, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, HttpBody as _},
@@ -11,16 +11,16 @@ use axum::{
 };
 use futures_util::{StreamExt as _, stream};
 use http_body_util::Limited;
-use oxide_core::access::{Area, Rights};
-use oxide_store::CredentialHash;
+use oxide_core::access::{Area, Role};
 use schemars::generate::SchemaSettings;
+use tokio::task::JoinHandle;
 
-use super::{About, Access, Rate};
+use super::{About, Access, Rate, Tag};
 use crate::{
     address::ClientAddress,
     audit, authenticate,
-    caller::{Caller, Who},
-    credential::{self, Credential},
+    caller::{Caller, Known, Who},
+    credential::{self, Credential, Shown},
     csrf,
     error::{ApiError, ErrorKind},
     etag,
@@ -87,13 +87,12 @@ async fn enter(gate: &Gate, request: &Parts, address: IpAddr) -> Result<Caller, 
                 state.limits.address(address)?;
             }
             check_request(gate, request)?;
-            return Ok(Caller::new(Who::Nobody, Rights::default(), address, None));
+            return Ok(Caller::nobody(address));
         }
         Access::Project(role) | Access::Organization(role) => Some(role),
         Access::SignedIn | Access::Agent => None,
     };
-    let (who, rights) = identify(state, headers, address).await?;
-    let caller = Caller::new(who, rights, address, needed);
+    let caller = Caller::known(identify(state, headers, address).await?, address).needs(needed);
     match (about.access, &caller.who) {
         (Access::Agent, Who::Agent { .. }) => {}
         (Access::Agent, _) => {
@@ -102,6 +101,7 @@ async fn enter(gate: &Gate, request: &Parts, address: IpAddr) -> Result<Caller, 
         }
         (_, Who::Agent { .. }) => return Err(ApiError::forbidden("agents may not do this")),
         (Access::Organization(role), _) => caller.rights.check_organization(Area::Api, role)?,
+        (Access::SignedIn, _) => caller.rights.check_scope(Area::Api, Role::Viewer)?,
         _ => {}
     }
     check_request(gate, request)?;
@@ -109,33 +109,33 @@ async fn enter(gate: &Gate, request: &Parts, address: IpAddr) -> Result<Caller, 
 }
 
 /// Who shows this?
-pub async fn identify(state: &ServerState, headers: &HeaderMap, address: IpAddr) -> Result<(Who, Rights), ApiError> {
+pub async fn identify(state: &ServerState, headers: &HeaderMap, address: IpAddr) -> Result<Known, ApiError> {
     let shown = credential::shown(headers)
         .and_then(|shown| shown.ok_or_else(|| ApiError::unauthorized("this needs a token, and the request has none")));
     let shown = match shown {
-        Ok(shown) => shown,
+        Ok(shown) => Shown::from(shown),
         Err(error) => {
             state.limits.address(address)?;
             return Err(error);
         }
     };
-    let hash = CredentialHash::of(shown.text());
-    if !state.limits.is_known(&hash) {
+    let hash = &shown.hash;
+    if !state.limits.is_known(hash) {
         state.limits.address(address)?;
     }
-    let found = match authenticate::authenticate(state, &shown, &hash).await {
+    let (who, rights) = match authenticate::authenticate(state, &shown).await {
         Ok(found) => found,
         Err(error) => {
-            state.limits.forget(&hash);
+            state.limits.forget(hash);
             return Err(error);
         }
     };
-    state.limits.know(&hash);
-    match shown {
-        Credential::Agent(_) => state.limits.agent(&hash)?,
-        _ => state.limits.token(&hash)?,
+    state.limits.know(hash);
+    match shown.credential {
+        Credential::Agent(_) => state.limits.agent(hash)?,
+        _ => state.limits.token(hash)?,
     }
-    Ok(found)
+    Ok(Known { who, rights, shown })
 }
 
 /// Is the request, for itself, one that the route takes?
@@ -176,12 +176,16 @@ fn check_query(query: &str, known: &BTreeSet<String>) -> Result<(), ApiError> {
 
 /// Has the request answered, within its bounds.
 async fn answer(gate: &Gate, caller: Caller, mut parts: Parts, body: Body, next: Next) -> Response {
-    let (state, about) = (&gate.state, &gate.about);
-    let silence = state.settings.body_silence;
+    let about = &gate.about;
     parts.extensions.insert(caller.clone());
-    let (headers, path) = (parts.headers.clone(), parts.uri.path().to_owned());
-    let body = bounded(body, silence, about.body_bytes_max);
-    let handled = next.run(Request::from_parts(parts, body));
+    let headers = parts.headers.clone();
+    let body = bounded(body, gate.state.settings.body_silence, about.body_bytes_max);
+    let handled = handle(gate.clone(), caller, Request::from_parts(parts, body), next);
+    let handled: Pin<Box<dyn Future<Output = Response> + Send>> = match about.is_audited {
+        // A change and its entry in the audit log belong together, whether or not somebody still waits for the answer.
+        true => Box::pin(to_the_end(tokio::spawn(handled))),
+        false => Box::pin(handled),
+    };
     let response = match about.patience {
         None => handled.await,
         Some(patience) => match tokio::time::timeout(patience, handled).await {
@@ -189,18 +193,46 @@ async fn answer(gate: &Gate, caller: Caller, mut parts: Parts, body: Body, next:
             Err(_) => ApiError::unavailable("the answer took too long").into_response(),
         },
     };
-    let is_good = response.status().is_success() || response.status().is_redirection();
-    if is_good && matches!(about.access, Access::Project(_)) && !caller.is_checked() {
+    if is_good(&response) && about.has_etag() && response.body().size_hint().exact().is_some() {
+        return etag::put(response, &headers).await;
+    }
+    response
+}
+
+fn is_good(response: &Response) -> bool {
+    response.status().is_success() || response.status().is_redirection()
+}
+
+/// What a task answers that nobody stops.
+async fn to_the_end(task: JoinHandle<Response>) -> Response {
+    match task.await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => ApiError::unavailable("the server is ending").into_response(),
+        },
+    }
+}
+
+/// Has the handler answer, and leaves behind what is to be left.
+async fn handle(gate: Gate, caller: Caller, request: Request, next: Next) -> Response {
+    let Gate { state, about, .. } = gate;
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if !is_good(&response) {
+        return response;
+    }
+    if matches!(about.access, Access::Project(_)) && !caller.is_checked() {
         tracing::error!(operation = about.name, "answered without asking whether the caller may");
         if cfg!(debug_assertions) {
             return ApiError::internal("answer", "the handler did not check the project").into_response();
         }
     }
-    if about.is_audited && is_good {
-        audit::done(state, about, &caller, &path).await;
-    }
-    if is_good && about.has_etag() && response.body().size_hint().exact().is_some() {
-        return etag::put(response, &headers).await;
+    if about.is_audited {
+        audit::done(&state, &about, &caller, &path).await;
+        if matches!(about.tag, Tag::SignIn | Tag::Users | Tag::Tokens | Tag::Projects) {
+            state.rights_changed.send_replace(());
+        }
     }
     response
 }

@@ -101,6 +101,7 @@ pub async fn run(state: &ServerState, setup: Setup) -> Result<SetupDone, ApiErro
         prefix: credential.prefix().to_owned(),
         scopes: Scope::ALL.to_vec(),
         project: None,
+        made_by: None,
         created_at: now,
         expires_at: Some(now.plus_millis(TOKEN_MS)),
         last_used_at: None,

@@ -3,11 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
 
+mod changes;
 mod document;
 mod errors;
 mod limits;
+mod pipelines;
 mod providers;
+mod registry;
 mod roles;
 mod routes;
 mod sign_in;
+mod streams;
 mod support;
+mod tokens;
+mod webhooks;

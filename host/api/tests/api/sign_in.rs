@@ -103,8 +103,10 @@ async fn tokens_are_shown_once_and_end(server: &TestServer) {
     server.ask("DELETE", &format!("/api/v1/tokens/{id}"), &admin, None).await.expect(204);
     let refused = server.get("/api/v1/projects/web", token).await.expect(401);
     assert!(refused.text.contains("revoked") && !refused.header("www-authenticate").is_empty());
+    let gone_with_it = server.get("/api/v1/user", child["token"].as_str().unwrap()).await.expect(401);
+    assert!(gone_with_it.text.contains("revoked"));
     server.pass(DAY * 91);
-    let expired = server.get("/api/v1/projects/web", child["token"].as_str().unwrap()).await.expect(401);
+    let expired = server.get("/api/v1/user", &other).await.expect(401);
     assert!(expired.text.contains("expired"));
 }
 

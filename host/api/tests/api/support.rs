@@ -23,6 +23,7 @@ use oxide_core::{
     access::{Role, Scope},
     event::AgentStatus,
     id::{AgentId, ProjectId, TokenId, UserId},
+    protocol::AgentCapability,
     time::Timestamp,
 };
 use oxide_orchestrator::{Candidate, Clock, Election, Orchestrator, Tail};
@@ -234,6 +235,7 @@ impl TestServer {
             prefix: credential.prefix().to_owned(),
             scopes: scopes.to_vec(),
             project,
+            made_by: None,
             created_at: self.now(),
             expires_at: Some(self.now().plus_millis(24 * 60 * 60 * 1000)),
             last_used_at: None,
@@ -259,7 +261,7 @@ impl TestServer {
             id,
             name: name.into(),
             labels: Vec::new(),
-            capabilities: Vec::new(),
+            capabilities: vec![AgentCapability::Host],
             slots: 1,
             version: String::new(),
             registered_at: self.now(),

@@ -65,6 +65,10 @@ pub struct Arguments {
     /// NATS servers that messages go by, in the place of HTTPS (also OXIDE_AGENT_NATS). Joining still asks the server.
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
+    /// Run no commands on the machine itself (`environment: host` and nix), but in containers and virtual machines only (also
+    /// OXIDE_AGENT_HOST_JOBS=false).
+    #[arg(long)]
+    no_host_jobs: bool,
     /// How many bytes of reports are kept on disk while the server is away (also OXIDE_AGENT_SPOOL_LIMIT; default: 1GiB).
     #[arg(long, value_name = "SIZE")]
     spool_limit: Option<String>,
@@ -177,7 +181,10 @@ async fn join_when_it_is_there(
         token,
         name: settings.name.clone(),
         labels: settings.labels.clone(),
-        capabilities: capabilities::detect(settings.docker_host.as_deref()).await,
+        capabilities: match agent_parts::capabilities(settings.host_jobs, settings.docker_host.as_deref()).await {
+            Some(found) => found,
+            None => capabilities::detect(settings.docker_host.as_deref()).await,
+        },
         slots: settings.slots,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -243,7 +250,7 @@ impl Place {
             name: settings.name.clone(),
             labels: settings.labels.clone(),
             slots: settings.slots,
-            capabilities: None,
+            capabilities: agent_parts::capabilities(settings.host_jobs, settings.docker_host.as_deref()).await,
             docker_host: settings.docker_host.clone(),
             spool_bytes_max: Some(settings.spool_bytes_max),
         };

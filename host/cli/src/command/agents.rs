@@ -58,6 +58,10 @@ enum Command {
         /// What it is for, for people.
         #[arg(long, value_name = "TEXT", default_value = "")]
         name: String,
+        /// The labels of that agent, exactly these, with commas between them. Without them it chooses its labels itself, and
+        /// so may get any job with its secrets.
+        #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+        labels: Option<Vec<String>>,
     },
 }
 
@@ -82,9 +86,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             })?;
             print(&format!("{} is no agent of {} any more\n", on_one_line(&name), remote.server))?;
         }
-        Command::Token { remote, name } => {
+        Command::Token { remote, name, labels } => {
             let remote = remote.connect()?;
-            let new = NewAgentToken { name: name.clone(), ..NewAgentToken::default() };
+            let new = NewAgentToken { name: name.clone(), labels: labels.clone(), expires_at: None };
             let token =
                 in_runtime(async { remote.client.create_agent_token(&new).await.map_err(|error| refused(&error)) })?;
             eprintln!("for one agent, until {}:", token.about.expires_at.to_rfc3339());

@@ -1,9 +1,10 @@
 //! The agent within the server.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, OpenOptions, Permissions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    net::SocketAddr,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
     sync::Arc,
 };
@@ -36,6 +37,7 @@ pub struct EmbeddedAgent {
 /// Starts the agent.
 pub async fn start(
     config: &ServerConfig,
+    listens: SocketAddr,
     data: &Path,
     election: &Election,
     blobs: Arc<Blobs>,
@@ -62,7 +64,7 @@ pub async fn start(
         name: config.agent.name.clone(),
         labels,
         slots,
-        capabilities: None,
+        capabilities: agent_parts::capabilities(config.host_jobs(listens), None).await,
         docker_host: None,
         spool_bytes_max: Some(SPOOL_BYTES_MAX),
     };
@@ -82,6 +84,8 @@ fn id(data: &Path) -> io::Result<AgentId> {
     let path = data.join(FILE);
     match fs::read_to_string(&path) {
         Ok(text) => {
+            // An earlier version made it for everybody.
+            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
             let wrong = |_| io::Error::other(format!("{} holds no id", path.display()));
             text.trim().parse().map_err(wrong)
         }
@@ -101,7 +105,6 @@ fn id(data: &Path) -> io::Result<AgentId> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
@@ -110,8 +113,11 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let first = id(data.path()).unwrap();
         assert_eq!(id(data.path()).unwrap(), first);
-        let mode = fs::metadata(data.path().join(FILE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let path = data.path().join(FILE);
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!((id(data.path()).unwrap(), mode()), (first, 0o600));
         fs::write(data.path().join(FILE), "nobody").unwrap();
         assert!(id(data.path()).unwrap_err().to_string().contains("holds no id"));
     }

@@ -33,6 +33,10 @@ pub struct ServerConfig {
     pub trusted_proxies: Vec<String>,
     /// Registries without TLS.
     pub insecure_registries: Vec<String>,
+    /// Hosts with private addresses that registries and repositories may be on.
+    pub private_hosts: Option<Vec<String>>,
+    /// Repositories may be folders of this machine.
+    pub local_repositories: Option<bool>,
     /// The agent within the server.
     pub agent: AgentSettings,
     /// The server's own log.
@@ -61,6 +65,8 @@ pub struct AgentSettings {
     pub slots: u32,
     /// Labels that jobs ask for with `runs_on`.
     pub labels: Vec<String>,
+    /// Does it run commands on this machine, outside of containers?
+    pub host_jobs: Option<bool>,
 }
 
 /// The server's own log.
@@ -176,6 +182,8 @@ impl Default for ServerConfig {
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             insecure_registries: Vec::new(),
+            private_hosts: None,
+            local_repositories: None,
             agent: AgentSettings::default(),
             log: LogSettings::default(),
             registry: RegistrySettings::default(),
@@ -189,7 +197,13 @@ impl Default for ServerConfig {
 
 impl Default for AgentSettings {
     fn default() -> Self {
-        AgentSettings { enabled: true, name: "server".to_owned(), slots: 0, labels: vec!["local".to_owned()] }
+        AgentSettings {
+            enabled: true,
+            name: "server".to_owned(),
+            slots: 0,
+            labels: vec!["local".to_owned()],
+            host_jobs: None,
+        }
     }
 }
 
@@ -271,10 +285,25 @@ const SETTINGS: &[Setting] = &[
         r#"["registry.lan:5000"]"#,
         "Registries that are reached over http without encryption. Default: none.",
     ),
+    setting(
+        "private_hosts",
+        r#"["registry.lan:5000", "git.lan"]"#,
+        "Hosts of registries and repositories, with a port or without, that are asked though their addresses are private.\nThis server and insecure_registries always are. Default: none; all, if only this machine reaches the server.",
+    ),
+    setting(
+        "local_repositories",
+        "false",
+        "Repositories may be folders of this machine: file:///srv/a.git. Default: only if only this machine reaches the server.",
+    ),
     setting("agent.enabled", "true", "Run jobs in this process, too."),
     setting("agent.name", r#""server""#, "The name of that agent."),
     setting("agent.slots", "0", "How many jobs it runs at the same time; 0: one for each processor."),
     setting("agent.labels", r#"["local"]"#, "Labels that jobs ask for with `runs_on`, beside those of the machine."),
+    setting(
+        "agent.host_jobs",
+        "false",
+        "Let that agent run `environment: host` and nix. Such commands can read whatever this server can, with the secrets of\nall projects. Default: only if only this machine reaches the server.",
+    ),
     setting("log.format", r#""text""#, "text, or json: one object for each line."),
     setting("log.level", r#""info""#, "error, warn, info, debug or trace."),
     setting("registry.enabled", "true", "Serve a plugin registry below /v2/, with the tokens and roles of the server."),
@@ -495,7 +524,9 @@ mod tests {
         assert_eq!(all.nats.as_deref(), Some("nats://nats.example.com:4222"));
         // What has a default shows it.
         let defaults = ServerConfig::default();
-        assert_eq!((all.agent, all.log, all.registry), (defaults.agent, defaults.log, defaults.registry));
+        assert_eq!((all.agent.host_jobs, all.local_repositories), (Some(false), Some(false)));
+        let agent = AgentSettings { host_jobs: None, ..all.agent };
+        assert_eq!((agent, all.log, all.registry), (defaults.agent, defaults.log, defaults.registry));
         assert_eq!(
             (all.retention, all.rate_limit, all.listen),
             (defaults.retention, defaults.rate_limit, defaults.listen)

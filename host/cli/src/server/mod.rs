@@ -1,7 +1,8 @@
 //! The parts of a server put together: store, leadership, bus, API, registry, and an agent of its own.
 //!
-//! [`config`] is what the operator says, [`settings`] the same in the words of the API; [`open`] makes the parts of it; [`nats`]
-//! takes events out and lets agents in; [`traces`] tells a collector of runs; [`agent`] is the one within; [`housekeeping`] forgets what is old. The order of the end is
+//! [`config`] is what the operator says, [`settings`] the same in the words of the API, [`trust`] what it lends to its users;
+//! [`open`] makes the parts of it; [`nats`] takes events out and lets agents in; [`traces`] tells a collector of runs; [`agent`] is
+//! the one within; [`leading`] is what only the leader does; [`housekeeping`] forgets what is old. The order of the end is
 //! that of the beginning, backwards.
 
 mod agent;
@@ -12,14 +13,17 @@ mod nats;
 mod open;
 mod settings;
 mod traces;
+mod trust;
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use oxide_api::{
     cluster,
+    engine::Engine,
     registry::guarded,
     route::{router::router, table},
     sign_in::setup,
@@ -27,76 +31,144 @@ use oxide_api::{
 };
 use oxide_blobs::Blobs;
 use oxide_core::time::Timestamp;
-use oxide_orchestrator::Clock;
+use oxide_orchestrator::{Candidate, Clock};
 use oxide_registry::server::{self as registry, BLOB_BYTES_MAX, Right, connection::Bounds};
 use oxide_store::Store;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
 };
 
 use crate::{exit_code::Exit, failure::Failure, terminal::print};
 use config::ServerConfig;
+use leading::Leading;
 use open::Opened;
 pub use open::{location, of_vault, open_store};
 
 /// Connections of agents (two long polls each), people and programs.
 const BOUNDS: Bounds = Bounds { connections_max: 4096, address_connections_max: 2048 };
 
+/// How long something may take at the start before it is told what is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Runs until it is told to end.
 pub async fn run(config: ServerConfig, data: PathBuf) -> Result<Exit, Failure> {
     // Fails if somebody installed one before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let told = Told::listen()?;
-    let listener = listen(&config.listen).await?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| Failure::trouble(format!("could not listen on {}", config.listen)).because(&error))?;
-    let url = config.url.clone().unwrap_or_else(|| reachable(address));
-    let connection = nats::connect(config.nats.as_deref()).await?;
-    let Opened { engine, store, candidate, session_key, clock } =
-        open::open(&config, &data, address, connection.clone()).await?;
-    let settings = settings::of(&config, &url, session_key)?;
-    settings.check().map_err(|error| Failure::usage("the settings cannot be used").because(&error))?;
-    let parts = Parts { store: store.clone(), clock: clock.clone(), settings, engine: engine.clone() };
-    let state = ServerState::new(parts).map_err(|error| Failure::trouble("could not set up TLS").because(&error))?;
-    let mut others = cluster::route::router(&state);
-    if config.registry.enabled {
-        others = others.merge(guarded(&state, registry_of(&config, &engine.blobs, &data)?));
-    }
-    let routes = router(&state, table::all(), others);
-    let outside = connection.map(|nats| (nats::publish(&nats, &store, &engine.election), nats::answer(nats, &state)));
-    let agent = match config.agent.enabled {
-        true => Some(agent::start(&config, &data, &engine.election, engine.blobs.clone()).await?),
-        false => None,
+    let mut told = Told::listen()?;
+    let server = tokio::select! {
+        started = Server::start(&config, &data) => started?,
+        () = told.heard() => {
+            tracing::info!("ending, before everything was there");
+            return Ok(Exit::Success);
+        }
     };
-    let traces = traces::tell(&config.traces, &state)?;
-    let housekeeping = tokio::spawn(housekeeping::run(store.clone(), config.retention.clone()));
-    greet(&store, &clock, &url).await?;
-    // Streams of events end with the bus, and do not hold up the end.
-    let (bus, told) = (engine.bus.clone(), told.wait());
-    let stop = async move {
-        told.await;
-        bus.close();
-    };
-    let served = oxide_api::server::serve(listener, routes, BOUNDS, stop).await;
-    housekeeping.abort();
-    if let Some(agent) = agent {
-        agent.end().await;
+    server.serve(told).await
+}
+
+/// A server that has started.
+struct Server {
+    listener: TcpListener,
+    routes: axum::Router,
+    store: Store,
+    engine: Engine,
+    candidate: Candidate,
+    outside: Option<(Leading, nats::Answering)>,
+    traces: Option<Leading>,
+    agent: Option<agent::EmbeddedAgent>,
+    housekeeping: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(config: &ServerConfig, data: &Path) -> Result<Server, Failure> {
+        let listener = listen(&config.listen).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Failure::trouble(format!("could not listen on {}", config.listen)).because(&error))?;
+        let url = config.url.clone().unwrap_or_else(|| reachable(address));
+        let connection = patiently("NATS", nats::connect(config.nats.as_deref())).await?;
+        let database = open::location(config.database.as_deref(), data)?;
+        let opened = open::open(config, &database, data, address, connection.clone());
+        let Opened { engine, store, candidate, session_key, clock } =
+            patiently(&format!("the database {database}"), opened).await?;
+        let settings = settings::of(config, &url, session_key)?;
+        settings.check().map_err(|error| Failure::usage("the settings cannot be used").because(&error))?;
+        let parts = Parts { store: store.clone(), clock: clock.clone(), settings, engine: engine.clone() };
+        let state =
+            ServerState::new(parts).map_err(|error| Failure::trouble("could not set up TLS").because(&error))?;
+        let mut others = cluster::route::router(&state);
+        if config.registry.enabled {
+            others = others.merge(guarded(&state, registry_of(config, &engine.blobs, data)?));
+        }
+        let routes = router(&state, table::all(), others);
+        let outside =
+            connection.map(|nats| (nats::publish(&nats, &store, &engine.election), nats::answer(nats, &state)));
+        let traces = traces::tell(&config.traces, &state)?;
+        let agent = match config.agent.enabled {
+            true => Some(agent::start(config, address, data, &engine.election, engine.blobs.clone()).await?),
+            false => None,
+        };
+        let housekeeping = tokio::spawn(housekeeping::run(store.clone(), config.retention.clone()));
+        greet(&store, &clock, &url).await?;
+        if config.agent.enabled {
+            tell_of_host_jobs(config.host_jobs(address));
+        }
+        Ok(Server { listener, routes, store, engine, candidate, outside, traces, agent, housekeeping })
     }
-    if let Some(traces) = traces {
-        traces.end().await;
+
+    /// Serves until it is told to end.
+    async fn serve(self, told: Told) -> Result<Exit, Failure> {
+        // Streams of events end with the bus, and do not hold up the end.
+        let (bus, told) = (self.engine.bus.clone(), told.wait());
+        let stop = async move {
+            told.await;
+            bus.close();
+        };
+        let served = oxide_api::server::serve(self.listener, self.routes, BOUNDS, stop).await;
+        self.housekeeping.abort();
+        if let Some(agent) = self.agent {
+            agent.end().await;
+        }
+        if let Some(traces) = self.traces {
+            traces.end().await;
+        }
+        if let Some((publishing, answering)) = self.outside {
+            answering.end().await;
+            publishing.end().await;
+        }
+        if let Some(tail) = self.candidate.stop().await {
+            tail.end().await;
+        }
+        self.store.close().await;
+        served.map_err(|error| Failure::trouble("the server stopped").because(&error))?;
+        Ok(Exit::Success)
     }
-    if let Some((publishing, answering)) = outside {
-        answering.end().await;
-        publishing.end().await;
+}
+
+/// Says what is waited for, if it takes long.
+async fn patiently<T>(what: &str, awaited: impl Future<Output = T>) -> T {
+    let mut awaited = std::pin::pin!(awaited);
+    match tokio::time::timeout(PATIENCE, &mut awaited).await {
+        Ok(done) => done,
+        Err(_) => {
+            tracing::warn!("waiting for {what}");
+            awaited.await
+        }
     }
-    if let Some(tail) = candidate.stop().await {
-        tail.end().await;
+}
+
+/// Says what pipelines may do to this machine.
+fn tell_of_host_jobs(are_run: bool) {
+    match are_run {
+        true => tracing::warn!(
+            "pipelines may run commands on this machine (`environment: host`), which can read this server's secrets: \
+             `agent.host_jobs = false` or `--no-agent` keeps them from it"
+        ),
+        false => tracing::info!(
+            "jobs with `environment: host` wait for agents on other machines; `agent.host_jobs = true` runs them here"
+        ),
     }
-    store.close().await;
-    served.map_err(|error| Failure::trouble("the server stopped").because(&error))?;
-    Ok(Exit::Success)
 }
 
 /// Says where the server is, and how the first administrator signs in.
@@ -120,6 +192,12 @@ async fn listen(address: &str) -> Result<TcpListener, Failure> {
         match error.kind() {
             std::io::ErrorKind::AddrInUse => {
                 failure.hint("another program listens there: choose another with `--listen HOST:PORT`")
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                failure.hint("this machine has no such address: `--listen 0.0.0.0:PORT` listens on all that it has")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                failure.hint("take a port from 1024 on, or start it with the right to that one")
             }
             _ => failure.hint("write HOST:PORT, such as `127.0.0.1:7780`"),
         }
@@ -155,18 +233,20 @@ impl Told {
         Ok(Told { terminate, interrupt: signal(SignalKind::interrupt()).map_err(failed)? })
     }
 
-    async fn wait(mut self) {
+    /// Waits for one of them.
+    async fn heard(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+
+    async fn wait(mut self) {
+        self.heard().await;
         tracing::info!("ending");
         // A second one does not wait.
         tokio::spawn(async move {
-            tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
-            }
+            self.heard().await;
             std::process::exit(130);
         });
     }

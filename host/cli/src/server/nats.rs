@@ -1,9 +1,9 @@
 //! NATS: events go out to JetStream while this server leads, and agents may come in by it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use oxide_api::state::ServerState;
+use oxide_api::{agent_door::AgentDoor, state::ServerState};
 use oxide_bus::nats::{
     Nats, NatsSettings,
     carrier::CarrierServer,
@@ -19,6 +19,9 @@ use tokio::{
 
 use super::leading::Leading;
 use crate::failure::Failure;
+
+/// How long NATS has to hear that this server answers no more.
+const FAREWELL: Duration = Duration::from_secs(6);
 
 /// How far events are published, as the store calls it.
 const CURSOR: &str = "nats";
@@ -99,7 +102,7 @@ pub fn answer(nats: Nats, state: &ServerState) -> Answering {
         };
         Box::pin(found) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
     });
-    let server = CarrierServer::new(nats, Arc::new(state.engine.control.clone()), check);
+    let server = CarrierServer::new(nats, Arc::new(AgentDoor(state.clone())), check);
     let task = tokio::spawn(async move {
         if let Err(error) = server.serve(stopped).await {
             tracing::error!("agents can no longer come in by NATS: {error}");
@@ -112,6 +115,10 @@ impl Answering {
     /// Lets other servers answer, and ends.
     pub async fn end(self) {
         self.stop.send_replace(true);
-        let _ = self.task.await;
+        // NATS may be away, and is not waited for.
+        let mut task = self.task;
+        if tokio::time::timeout(FAREWELL, &mut task).await.is_err() {
+            task.abort();
+        }
     }
 }

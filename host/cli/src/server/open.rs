@@ -39,12 +39,13 @@ pub struct Opened {
 /// Opens all of it.
 pub async fn open(
     config: &ServerConfig,
+    database: &Location,
     data: &Path,
     address: SocketAddr,
     nats: Option<Nats>,
 ) -> Result<Opened, Failure> {
     let clock = Clock::from(oxide_agent::system_clock());
-    let store = open_store(&location(config.database.as_deref(), data)?).await?;
+    let store = open_store(database).await?;
     let vault = Vault::open(&store, KeySource::environment_or(data.join("secret.key")), clock.now()).await;
     let vault = Arc::new(vault.map_err(|error| of_vault(&error))?);
     let secret = async |name: &str| {
@@ -61,7 +62,7 @@ pub async fn open(
     let blobs = blobs::open(&blobs, data)?;
     let policy = Policy::of_project(data)
         .map_err(|error| Failure::unusable("could not use the trust policy of the server").because(&error))?;
-    let registries = Registries { insecure_hosts: config.insecure_registries.clone() };
+    let registries = Registries { insecure_hosts: config.insecure_registries.clone(), reach: config.reach(address) };
     let on_fetch: fn(&str) = |reference| tracing::info!("fetching {reference}");
     let pipelines = StoredPipelines::new(Supply::in_directory(data, policy, registries, on_fetch));
     let bus = Bus::new();

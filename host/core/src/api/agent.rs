@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::text::TEXT;
+use super::text::{LINE, TEXT};
 use crate::{
     event::AgentStatus,
     id::{AgentId, AgentTokenId, UserId},
@@ -65,6 +65,10 @@ pub struct NewAgentToken {
     #[serde(default)]
     #[schemars(length(max = 100), regex(pattern = TEXT))]
     pub name: String,
+    /// The labels of the agent; if nothing is said, it chooses them itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 100), regex(pattern = LINE)))]
+    pub labels: Option<Vec<String>>,
     /// When it ends to work; in an hour if nothing is said, and in 30 days at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
@@ -77,6 +81,8 @@ pub struct AgentToken {
     pub id: AgentTokenId,
     /// What it is called.
     pub name: String,
+    /// The labels of the agent that joins with it; null if it chooses them itself.
+    pub labels: Option<Vec<String>>,
     /// Who made it.
     pub created_by: Option<UserId>,
     /// When it was made.

@@ -8,14 +8,15 @@ use crate::protocol::AgentCapability;
 impl PlannedJob {
     /// What the machine of an agent must be able to do.
     pub fn needs(&self) -> BTreeSet<AgentCapability> {
-        let place = match &self.environment {
-            EnvironmentSpec::Host => None,
-            EnvironmentSpec::Container { .. } => Some(AgentCapability::Docker),
-            EnvironmentSpec::Nix { .. } => Some(AgentCapability::Nix),
-            EnvironmentSpec::Firecracker { .. } => Some(AgentCapability::Kvm),
+        let place: &[AgentCapability] = match &self.environment {
+            EnvironmentSpec::Host => &[AgentCapability::Host],
+            EnvironmentSpec::Container { .. } => &[AgentCapability::Docker],
+            // Its commands run on the machine as well.
+            EnvironmentSpec::Nix { .. } => &[AgentCapability::Nix, AgentCapability::Host],
+            EnvironmentSpec::Firecracker { .. } => &[AgentCapability::Kvm],
         };
         let services = (!self.services.is_empty()).then_some(AgentCapability::Docker);
-        place.into_iter().chain(services).collect()
+        place.iter().copied().chain(services).collect()
     }
 
     /// The names of the secrets that its steps and services may spend or read: the only ones whose values travel to the

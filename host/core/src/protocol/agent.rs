@@ -15,11 +15,15 @@ pub enum AgentCapability {
     Nix,
     /// Virtual machines: `/dev/kvm` can be opened and `firecracker` is there.
     Kvm,
+    /// Run commands of pipelines on the machine itself, as the user of the agent: whoever writes a pipeline can then read
+    /// whatever that user can read.
+    Host,
 }
 
 impl AgentCapability {
     /// All of them.
-    pub const ALL: [AgentCapability; 3] = [AgentCapability::Docker, AgentCapability::Nix, AgentCapability::Kvm];
+    pub const ALL: [AgentCapability; 4] =
+        [AgentCapability::Docker, AgentCapability::Nix, AgentCapability::Kvm, AgentCapability::Host];
 
     /// The word in JSON and on the screen.
     pub fn as_str(self) -> &'static str {
@@ -27,6 +31,7 @@ impl AgentCapability {
             AgentCapability::Docker => "docker",
             AgentCapability::Nix => "nix",
             AgentCapability::Kvm => "kvm",
+            AgentCapability::Host => "host",
         }
     }
 }
@@ -39,7 +44,7 @@ impl fmt::Display for AgentCapability {
 
 /// The text names no capability of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no capability `{0}` of agents; there are docker, nix and kvm")]
+#[error("there is no capability `{0}` of agents; there are docker, nix, kvm and host")]
 pub struct UnknownCapability(pub String);
 
 impl FromStr for AgentCapability {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oxide_core::id::AttemptId;
+use oxide_core::{id::AttemptId, protocol::AgentCapability};
 
 use super::{Known, Line, Need, Queue, Worker};
 use crate::AGENT_SILENCE_MS;
@@ -67,7 +67,17 @@ impl Queue {
     fn find_reason(&self, line: &Line) -> String {
         let fitting: Vec<&Worker> = line.fitting.iter().filter_map(|id| self.worker(*id)).collect();
         if fitting.is_empty() {
-            return format!("no agent{}; agents: {}", wanted(&line.need), self.those_there_are());
+            let mut reason = format!("no agent{}; agents: {}", wanted(&line.need), self.those_there_are());
+            let runs_on_its_machine = |known: &Known| known.worker.capabilities.contains(&AgentCapability::Host);
+            if line.need.capabilities.contains(&AgentCapability::Host)
+                && !self.workers.values().any(runs_on_its_machine)
+            {
+                reason.push_str(
+                    "; none runs commands on its own machine: set `agent.host_jobs = true` for that of the server, start one \
+                     elsewhere with `oxide agent`, or use a container",
+                );
+            }
+            return reason;
         }
         let heard: Vec<_> = fitting.iter().copied().filter(|worker| !worker.silent).collect();
         let takers: Vec<_> = heard.iter().copied().filter(|worker| !worker.drains).collect();

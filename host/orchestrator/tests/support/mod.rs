@@ -27,8 +27,8 @@ use oxide_core::{
     },
     plugin::Capability,
     protocol::{
-        Acknowledgement, Complete, Heartbeat, HeartbeatAnswer, JobOutcome, Lease, LogChunk, LogMark, LogStream,
-        OrchestratorLink, Register, Report, StepChange, StepChangeKind,
+        Acknowledgement, AgentCapability, Complete, Heartbeat, HeartbeatAnswer, JobOutcome, Lease, LogChunk, LogMark,
+        LogStream, OrchestratorLink, Register, Report, StepChange, StepChangeKind,
     },
     time::Timestamp,
     yaml::{Node, Span},
@@ -231,7 +231,7 @@ impl Agent {
             name: name.to_owned(),
             labels: vec!["linux".to_owned()],
             slots,
-            capabilities: Vec::new(),
+            capabilities: vec![AgentCapability::Host],
             version: "1".to_owned(),
         }
     }

@@ -32,7 +32,7 @@ async fn branches_tags_and_the_branch_of_the_repository_lead_to_commits() {
     let folder = repository();
     let url = format!("file://{}", folder.path().display());
     let (second, first) = (git(folder.path(), &["rev-parse", "main"]), git(folder.path(), &["rev-parse", "old/one"]));
-    let find = async |wanted: Wanted| find_commit(&url, &wanted).await;
+    let find = async |wanted: Wanted| find_commit(&url, &wanted, &Reach::default()).await;
 
     let head = find(Wanted::default()).await.unwrap();
     assert_eq!((head.sha.as_str(), head.branch.as_deref()), (second.as_str(), Some("main")));
@@ -49,7 +49,7 @@ async fn branches_tags_and_the_branch_of_the_repository_lead_to_commits() {
 async fn a_commit_needs_no_answer() {
     let sha = "0123456789abcdef0123456789abcdef01234567".to_owned();
     let wanted = Wanted { branch: Some("main".into()), sha: Some(sha.clone()), tag: None };
-    let facts = find_commit("https://me:secret@git.invalid/a.git", &wanted).await.unwrap();
+    let facts = find_commit("https://git.invalid/a.git", &wanted, &Reach::default()).await.unwrap();
     assert_eq!((facts.sha, facts.repository.as_str()), (sha, "https://git.invalid/a.git"));
     assert_eq!(facts.branch.as_deref(), Some("main"));
 }
@@ -58,28 +58,70 @@ async fn a_commit_needs_no_answer() {
 async fn what_cannot_be_read_is_told_without_passwords() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("file://{}/none", folder.path().display());
-    let refused = find_commit(&url, &Wanted::default()).await.unwrap_err().to_string();
+    let refused = find_commit(&url, &Wanted::default(), &Reach::default()).await.unwrap_err().to_string();
     assert!(
         refused.contains("cannot be read:") && refused.contains("does not appear to be a git repository"),
         "{refused}"
     );
     git(folder.path(), &["init", "-q"]);
     let empty = format!("file://{}", folder.path().display());
-    assert!(matches!(find_commit(&empty, &Wanted::default()).await, Err(RemoteError::Empty(_))));
-    let refused = find_commit("http://me:hunter22@127.0.0.1:1/a.git", &Wanted::default()).await.unwrap_err();
-    assert!(!refused.to_string().contains("hunter22"), "{refused}");
+    assert!(matches!(find_commit(&empty, &Wanted::default(), &Reach::default()).await, Err(RemoteError::Empty(_))));
+    let refused =
+        find_commit("http://me:hunter22@127.0.0.1:1/a.git", &Wanted::default(), &Reach::default()).await.unwrap_err();
+    assert!(matches!(refused, RemoteError::Address(_)) && !refused.to_string().contains("hunter22"), "{refused}");
+}
+
+#[tokio::test]
+async fn private_hosts_and_folders_are_asked_only_if_they_are_named() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let closed = Reach { private_hosts: Some(Vec::new()), folders: false };
+    for address in [
+        format!("http://127.0.0.1:{port}/a.git"),
+        format!("git://localhost:{port}/a.git"),
+        format!("ssh://git@[::1]:{port}/a.git"),
+        "git@127.0.0.1:a.git".to_owned(),
+    ] {
+        let refused = find_commit(&address, &Wanted::default(), &closed).await.unwrap_err();
+        assert!(matches!(refused, RemoteError::NotReached(_)), "{address}: {refused}");
+    }
+    for address in ["/srv/a.git", "file:///srv/a.git"] {
+        let refused = find_commit(address, &Wanted::default(), &closed).await.unwrap_err();
+        assert!(refused.to_string().contains("local_repositories"), "{refused}");
+    }
+    let nobody = tokio::time::timeout(std::time::Duration::from_millis(200), listener.accept()).await;
+    assert!(nobody.is_err(), "somebody was asked");
+    let open = Reach { private_hosts: Some(vec![format!("127.0.0.1:{port}")]), folders: false };
+    let asked = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        drop(stream);
+    };
+    let url = format!("http://127.0.0.1:{port}/a.git");
+    let wanted = Wanted::default();
+    let (answer, ()) = tokio::join!(find_commit(&url, &wanted, &open), asked);
+    assert!(matches!(answer, Err(RemoteError::Refused { .. })), "{answer:?}");
 }
 
 #[test]
 fn nothing_reaches_gits_command_line_as_an_option_or_a_helper() {
-    for address in
-        ["-u", "--upload-pack=touch x", "ext::sh -c x", "a\nb", "", "relative/path", "gopher://x", "https://"]
-    {
-        assert!(check_address(address).is_err(), "{address:?}");
+    for address in [
+        "-u",
+        "--upload-pack=touch x",
+        "ext::sh -c x",
+        "a\nb",
+        "",
+        "relative/path",
+        "gopher://x",
+        "https://",
+        "https://me:secret@a/b.git",
+        "https://token@a/b.git",
+        "ssh://git:secret@a/b",
+    ] {
+        assert!(check_address(address, &Reach::default()).is_err(), "{address:?}");
     }
     for address in ["https://a/b.git", "git@example.com:a/b.git", "/srv/a.git", "file:///srv/a.git", "ssh://git@a:22/b"]
     {
-        assert!(check_address(address).is_ok(), "{address:?}");
+        assert!(check_address(address, &Reach::default()).is_ok(), "{address:?}");
     }
     for name in ["-x", "a..b", "a b", "a*", "a~1", "a/", "/a", "a.lock", "@{u}", "a^", ".a", "a."] {
         let wanted = Wanted { branch: Some(name.into()), ..Wanted::default() };

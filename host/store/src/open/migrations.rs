@@ -22,6 +22,7 @@ migrations! {
     1 "0001_runs",
     2 "0002_runs_of_servers",
     3 "0003_server",
+    4 "0004_bounds",
 }
 
 pub(crate) fn migrator(migrations: &'static [(i64, &str, &str)]) -> Migrator {

@@ -32,10 +32,15 @@ fn agent(id: u128, name: &str) -> AgentRow {
 }
 
 async fn add_token(store: &Store, id: u128, expires_at: i64) -> CredentialHash {
+    add_token_with(store, id, expires_at, None).await
+}
+
+async fn add_token_with(store: &Store, id: u128, expires_at: i64, labels: Option<&[&str]>) -> CredentialHash {
     let credential = Credential::generate(CredentialKind::Registration).unwrap();
     let row = AgentTokenRow {
         id: AgentTokenId(Uuid::from_u128(id)),
         name: "rack 1".into(),
+        labels: labels.map(|labels| labels.iter().map(ToString::to_string).collect()),
         created_by: None,
         created_at: Timestamp(1),
         expires_at: Timestamp(expires_at),
@@ -100,6 +105,18 @@ on_each_database! {
         add_token(&store, 2, 1000).await;
         let mut transaction = store.begin().await.unwrap();
         assert_eq!(transaction.prune_agent_tokens(Timestamp(1001)).await.unwrap(), 1);
+    }
+
+    async fn labels_of_a_token_are_those_of_the_agent(store: TestStore) {
+        let (free, fixed) = (add_token(&store, 1, 1000).await, add_token_with(&store, 2, 1000, Some(&["big"])).await);
+        join(&store, &free, 7, 10).await;
+        join(&store, &fixed, 8, 10).await;
+        let id = |id| AgentId(Uuid::from_u128(id));
+        assert_eq!(store.fixed_labels(id(7)).await.unwrap(), None);
+        assert_eq!(store.fixed_labels(id(9)).await.unwrap(), None);
+        assert_eq!(store.fixed_labels(id(8)).await.unwrap(), Some(vec!["big".to_owned()]));
+        assert_eq!(store.agent(id(8)).await.unwrap().unwrap().labels, ["big"]);
+        assert_eq!(store.agent(id(7)).await.unwrap().unwrap().labels, agent(7, "box").labels);
     }
 
     async fn of_many_that_join_with_one_token_one_joins(store: TestStore) {

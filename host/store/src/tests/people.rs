@@ -58,6 +58,7 @@ fn token(id: u128, user: UserId) -> TokenRow {
         prefix: "oxide_pat_123456".into(),
         scopes: vec![Scope::Run, Scope::RegistryWrite],
         project: None,
+        made_by: None,
         created_at: Timestamp(10),
         expires_at: Some(Timestamp(1_000_000)),
         last_used_at: None,
@@ -215,6 +216,23 @@ on_each_database! {
         transaction.commit().await.unwrap();
         let (found, _) = store.token_by_hash(&credential.hash()).await.unwrap().unwrap();
         assert_eq!((found.state(Timestamp(51)), found.revoked_at), (TokenState::Revoked, Some(Timestamp(50))));
+    }
+
+    async fn a_token_ends_with_the_one_that_made_it(store: TestStore) {
+        let ann = add_user(&store, 1, "ann").await;
+        let mut transaction = store.begin().await.unwrap();
+        let id = |id| TokenId(Uuid::from_u128(id));
+        for (number, made_by) in [(1, None), (2, Some(id(1))), (3, Some(id(2))), (4, None)] {
+            let row = TokenRow { made_by, ..token(number, ann) };
+            transaction.insert_token(&row, &CredentialHash::of(&number.to_string())).await.unwrap();
+        }
+        assert!(transaction.revoke_token(id(1), Timestamp(50)).await.unwrap());
+        transaction.commit().await.unwrap();
+        let mut states = Vec::new();
+        for number in 1..=4 {
+            states.push(store.token(id(number)).await.unwrap().unwrap().revoked_at.is_some());
+        }
+        assert_eq!(states, [true, true, true, false]);
     }
 
     async fn a_refresh_token_works_once_and_a_stolen_one_ends_all(store: TestStore) {

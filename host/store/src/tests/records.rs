@@ -86,12 +86,13 @@ on_each_database! {
             received_at: Timestamp(10),
             result: None,
             redelivery_of: None,
+            body_digest: Some("aa".into()),
         };
         let content = DeliveryContent {
             headers: BTreeMap::from([("x-github-event".into(), "push".into())]),
             body: b"{\"zero\":\"\0\xff\"}".to_vec(),
         };
-        let bad = DeliveryRow { id: id(2), forge: Forge::Gitlab, signature_ok: false, forge_id: None, ..row.clone() };
+        let bad = DeliveryRow { id: id(2), signature_ok: false, ..row.clone() };
         let mut transaction = store.begin().await.unwrap();
         transaction.insert_delivery(&row, &content).await.unwrap();
         transaction.insert_delivery(&bad, &content).await.unwrap();
@@ -102,16 +103,28 @@ on_each_database! {
         transaction.commit().await.unwrap();
         let expected = DeliveryRow { id: id(3), received_at: Timestamp(50), redelivery_of: Some(row.id), ..row.clone() };
         assert_eq!(again, expected);
-        assert_eq!(store.delivery(id(3)).await.unwrap(), Some((again.clone(), content)));
-        assert_eq!(store.delivery_of_forge(Forge::Github, "guid-1").await.unwrap(), Some(again.clone()));
+        assert_eq!(store.delivery(id(3)).await.unwrap(), Some((again.clone(), content.clone())));
+        let known = async |forge_id, body, since| {
+            let found = store.known_delivery((WEB, Forge::Github), forge_id, (body, Timestamp(since))).await;
+            found.unwrap().map(|row| row.id)
+        };
+        assert_eq!(known(Some("guid-1"), "", 0).await, Some(again.id));
+        assert_eq!(known(None, "aa", 49).await, Some(again.id));
+        assert_eq!((known(None, "aa", 50).await, known(Some("guid-2"), "bb", 0).await), (None, None));
         let first = store.delivery(row.id).await.unwrap().unwrap().0;
         assert_eq!(first.result.as_deref(), Some("no pipeline listens to it"));
+        let mut transaction = store.begin().await.unwrap();
+        assert_eq!(transaction.prune_refused_deliveries(WEB, 1).await.unwrap(), 0);
+        transaction.insert_delivery(&DeliveryRow { id: id(4), ..bad.clone() }, &content).await.unwrap();
+        assert_eq!(transaction.prune_refused_deliveries(WEB, 1).await.unwrap(), 1);
+        assert_eq!(transaction.prune_refused_deliveries(WEB, 0).await.unwrap(), 1);
+        transaction.commit().await.unwrap();
         let filter = DeliveryFilter { projects: Some(vec![WEB]), forge: Some(Forge::Github), event: Some("push".into()) };
         let page = store.deliveries(&filter, &PageRequest::first(1)).await.unwrap();
         let rest = store.deliveries(&filter, &PageRequest::first(1).after(&page).unwrap()).await.unwrap();
         assert_eq!((page.items, rest.items), (vec![again], vec![first]));
         let mut transaction = store.begin().await.unwrap();
-        assert_eq!(transaction.prune_deliveries(Timestamp(50)).await.unwrap(), 2);
+        assert_eq!(transaction.prune_deliveries(Timestamp(50)).await.unwrap(), 1);
     }
 
     async fn a_cursor_never_goes_back(store: TestStore) {

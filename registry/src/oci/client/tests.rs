@@ -72,6 +72,7 @@ fn client(registries: &[&Server]) -> (tempfile::TempDir, Client) {
     let text = format!(r#"{{"auths": {{{}}}}}"#, entries.collect::<Vec<_>>().join(","));
     std::fs::write(&accounts, text).unwrap();
     let settings = ClientSettings {
+        reach: crate::oci::Reach::default(),
         insecure_hosts: Vec::new(),
         accounts,
         first_wait: Duration::from_millis(1),

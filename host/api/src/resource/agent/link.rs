@@ -26,11 +26,14 @@ use oxide_store::{AgentRow, Credential, CredentialHash, CredentialKind, Joining}
 use uuid::Uuid;
 
 use crate::{
+    agent_door::AgentDoor,
     caller::Caller,
     error::ApiError,
     extract::{Json, NoContent, json_response},
+    resource::agent::check_labels,
     route::{Access, Route, Tag},
     state::ServerState,
+    text::{NAME_LENGTH_MAX, check_text},
 };
 
 /// The largest message of an agent, with some room for what is around it.
@@ -101,12 +104,7 @@ async fn join(
     Json(new): Json<JoinAgent>,
 ) -> Result<Response, ApiError> {
     let name = new.name.trim();
-    if name.is_empty() || name.chars().count() > 100 || name.contains(|c: char| c.is_control()) {
-        return Err(ApiError::invalid("the name of an agent has 1 to 100 characters, none of which steers a terminal"));
-    }
-    if new.slots == 0 || new.slots > 10_000 || new.labels.len() > 100 {
-        return Err(ApiError::invalid("an agent has 1 to 10,000 slots and at most 100 labels"));
-    }
+    check_said(name, &new.labels, new.slots, &new.version)?;
     let made = Credential::generate(CredentialKind::Agent);
     let credential = made.map_err(|error| ApiError::internal("draw a random number", error))?;
     let (now, id) = (state.now(), AgentId(Uuid::now_v7()));
@@ -142,6 +140,19 @@ async fn join(
     Ok(json_response(StatusCode::CREATED, &JoinedAgent { id, credential }))
 }
 
+/// Is what an agent says of itself something that can be shown?
+fn check_said(name: &str, labels: &[String], slots: u32, version: &str) -> Result<(), ApiError> {
+    if name.is_empty() {
+        return Err(ApiError::invalid("an agent has a name"));
+    }
+    check_text("name", name, NAME_LENGTH_MAX)?;
+    check_text("version", version, NAME_LENGTH_MAX)?;
+    if slots == 0 || slots > 10_000 {
+        return Err(ApiError::invalid("an agent has 1 to 10,000 slots"));
+    }
+    check_labels(labels)
+}
+
 /// An agent speaks for itself only.
 fn check(caller: &Caller, agent: AgentId) -> Result<(), ApiError> {
     match caller.agent()? == agent {
@@ -174,7 +185,8 @@ async fn register(
     Json(message): Json<Register>,
 ) -> Result<NoContent, ApiError> {
     check(&caller, message.agent)?;
-    state.engine.control.register(message).await.map_err(told)?;
+    check_said(message.name.trim(), &message.labels, message.slots, &message.version)?;
+    AgentDoor(state).register(message).await.map_err(told)?;
     Ok(NoContent)
 }
 

@@ -23,7 +23,11 @@ use crate::{
     resource::maybe_json::MaybeJson,
     route::{Access, Route, Tag},
     state::ServerState,
+    text::{NAME_LENGTH_MAX, check_line},
 };
+
+/// How many labels an agent has at most.
+const LABELS_MAX: usize = 100;
 
 /// The routes of this topic.
 pub fn routes() -> Vec<Route> {
@@ -52,6 +56,17 @@ pub fn routes() -> Vec<Route> {
             .summary("Deregisters an agent: its jobs are lost, and it is refused from now on.")
             .answer_empty(204, "It is gone."),
     ]
+}
+
+/// Are these labels that an agent may have?
+fn check_labels(labels: &[String]) -> Result<(), ApiError> {
+    if labels.len() > LABELS_MAX {
+        return Err(ApiError::invalid(format!("an agent has at most {LABELS_MAX} labels")));
+    }
+    labels.iter().try_for_each(|label| match label.is_empty() {
+        true => Err(ApiError::invalid("a label is not empty")),
+        false => check_line("label", label, NAME_LENGTH_MAX),
+    })
 }
 
 /// An agent as it is shown at this time.

@@ -17,9 +17,10 @@ use crate::{
     error::ApiError,
     extract::{Created, Json, NoContent, Path, Query},
     page,
-    resource::maybe_json::MaybeJson,
+    resource::{agent::check_labels, maybe_json::MaybeJson},
     route::{Access, Route, Tag},
     state::ServerState,
+    text::{NAME_LENGTH_MAX, check_text},
 };
 
 /// How long a token works if nothing is said: an hour.
@@ -34,6 +35,10 @@ pub fn routes() -> Vec<Route> {
             .tag(Tag::Agents)
             .access(Access::Organization(Role::Admin))
             .summary("Makes a token with which one agent may join, once. It is shown only now.")
+            .description(
+                "With `labels` the agent gets exactly these. Without, it chooses its labels itself, and so may get any job, \
+                 with the secrets of that job.",
+            )
             .body::<NewAgentToken>()
             .optional_body()
             .answer::<CreatedAgentToken>(201, "The token."),
@@ -55,6 +60,7 @@ fn shown(row: AgentTokenRow) -> AgentToken {
     AgentToken {
         id: row.id,
         name: row.name,
+        labels: row.labels,
         created_by: row.created_by,
         created_at: row.created_at,
         expires_at: row.expires_at,
@@ -73,11 +79,14 @@ async fn create(
     if expires_at <= now || expires_at > now.plus_millis(LONGEST_MS) {
         return Err(ApiError::invalid("`expires_at` is in the past, or more than 30 days ahead"));
     }
+    check_text("name", &new.name, NAME_LENGTH_MAX)?;
+    new.labels.as_deref().map_or(Ok(()), check_labels)?;
     let made = Credential::generate(CredentialKind::Registration);
     let credential = made.map_err(|error| ApiError::internal("draw a random number", error))?;
     let row = AgentTokenRow {
         id: AgentTokenId(Uuid::now_v7()),
         name: new.name,
+        labels: new.labels,
         created_by: caller.user().ok(),
         created_at: now,
         expires_at,

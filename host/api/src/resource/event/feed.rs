@@ -12,6 +12,7 @@ use oxide_store::StoredEvent;
 
 use crate::{
     error::{ApiError, ErrorKind},
+    standing::Standing,
     state::ServerState,
 };
 
@@ -22,10 +23,19 @@ const LINES_MAX: usize = 200;
 /// How many bytes of lines an event carries at most.
 const BYTES_MAX: usize = 64 << 10;
 
+/// Why no more events come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The server ends, or cannot read them: the client may come again.
+    Server,
+    /// The client may no longer see them.
+    Refused,
+}
+
 /// What comes to one client.
 pub(super) struct Feed {
     state: ServerState,
-    rights: Rights,
+    standing: Standing,
     patterns: Vec<Pattern>,
     subscription: Subscription,
     /// Everything up to this number was looked at.
@@ -38,10 +48,10 @@ impl Feed {
     /// Begins behind an event, or with what happens from now on.
     ///
     /// # Errors
-    /// 410 if events behind that number have been forgotten.
+    /// 410 if events behind that number have been forgotten, or there is no such number yet.
     pub async fn open(
         state: ServerState,
-        rights: Rights,
+        standing: Standing,
         patterns: Vec<Pattern>,
         since: Option<u64>,
     ) -> Result<Feed, ApiError> {
@@ -49,12 +59,12 @@ impl Feed {
         let subscription = state.engine.bus.subscribe(Pattern::all());
         let seq = match since {
             Some(since) => {
-                check_kept(since, state.store.first_event().await?)?;
+                check_since(&state, since).await?;
                 since
             }
             None => state.store.last_event().await?,
         };
-        Ok(Feed { state, rights, patterns, subscription, seq, is_behind: true })
+        Ok(Feed { state, standing, patterns, subscription, seq, is_behind: true })
     }
 
     /// The number behind which the next events come.
@@ -72,21 +82,29 @@ impl Feed {
     /// # Errors
     /// As [`Feed::open`].
     pub async fn go_to(&mut self, since: u64) -> Result<(), ApiError> {
-        check_kept(since, self.state.store.first_event().await?)?;
+        check_since(&self.state, since).await?;
         (self.seq, self.is_behind) = (since, true);
         Ok(())
     }
 
-    /// The next events with their subjects, perhaps none of them wanted; none when the server ends. May be dropped while it
-    /// waits; nothing is lost.
-    pub async fn next(&mut self) -> Option<Vec<(String, EventPayload)>> {
+    /// The next events with their subjects. May be dropped while it waits; nothing is lost.
+    ///
+    /// # Errors
+    /// There are no more, and why.
+    pub async fn next(&mut self) -> Result<Vec<(String, EventPayload)>, End> {
         loop {
+            if let Err(error) = self.standing.check().await {
+                tracing::debug!("a stream of events ends: {error}");
+                let is_refused =
+                    matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::NotFound);
+                return Err(if is_refused { End::Refused } else { End::Server });
+            }
             if self.is_behind {
                 let found = match self.state.store.events_after(self.seq, READ_AT_ONCE).await {
                     Ok(found) => found,
                     Err(error) => {
                         tracing::warn!("a stream of events ends early: {error}");
-                        return None;
+                        return Err(End::Server);
                     }
                 };
                 let mut wanted = Vec::new();
@@ -98,11 +116,15 @@ impl Feed {
                 self.seq = last.unwrap_or(self.seq);
                 self.is_behind = is_behind;
                 if !wanted.is_empty() {
-                    return Some(wanted);
+                    return Ok(wanted);
                 }
                 continue;
             }
-            match self.subscription.next().await? {
+            let received = tokio::select! {
+                received = self.subscription.next() => received.ok_or(End::Server)?,
+                () = self.standing.due() => continue,
+            };
+            match received {
                 Received::Message(message) if message.seq > self.seq => {
                     let seq = message.seq;
                     // Read again from the outbox if this is dropped while lines are read.
@@ -110,7 +132,7 @@ impl Feed {
                     let wanted = self.wanted(message).await;
                     (self.seq, self.is_behind) = (seq, false);
                     if let Some(wanted) = wanted {
-                        return Some(vec![wanted]);
+                        return Ok(vec![wanted]);
                     }
                 }
                 Received::Message(_) => {}
@@ -122,7 +144,9 @@ impl Feed {
     /// The event as it is sent, if it is wanted and may be seen.
     async fn wanted(&self, numbered: NumberedEvent) -> Option<(String, EventPayload)> {
         let subject = numbered.event.subject();
-        if !self.patterns.iter().any(|pattern| pattern.matches(&subject)) || !may_see(&self.rights, &numbered.event) {
+        if !self.patterns.iter().any(|pattern| pattern.matches(&subject))
+            || !may_see(self.standing.rights(), &numbered.event)
+        {
             return None;
         }
         let lines = self.lines(&numbered.event).await;
@@ -162,15 +186,25 @@ fn may_see(rights: &Rights, event: &Event) -> bool {
     }
 }
 
-/// Are all events behind this number still there?
-fn check_kept(since: u64, first: Option<u64>) -> Result<(), ApiError> {
-    match first {
-        Some(first) if since > 0 && since < first.saturating_sub(1) => {
-            Err(ApiError::new(ErrorKind::Gone, format!("events up to {} have been forgotten", first - 1))
-                .suggest("read the runs again, then follow what happens from now on: leave `since` out"))
+async fn check_since(state: &ServerState, since: u64) -> Result<(), ApiError> {
+    // In this order: what is written meanwhile makes no number too great.
+    let first = state.store.first_event().await?;
+    check_kept(since, first, state.store.last_event().await?)
+}
+
+/// Are all events behind this number still there, or yet to come?
+fn check_kept(since: u64, first: Option<u64>, last: u64) -> Result<(), ApiError> {
+    let problem = match first {
+        _ if since > last => {
+            format!("the newest event is {last}: {since} is of another database, or one from before a restore")
         }
-        _ => Ok(()),
-    }
+        Some(first) if since > 0 && since < first.saturating_sub(1) => {
+            format!("events up to {} have been forgotten", first - 1)
+        }
+        _ => return Ok(()),
+    };
+    Err(ApiError::new(ErrorKind::Gone, problem)
+        .suggest("read the runs again, then follow what happens from now on: leave `since` out"))
 }
 
 #[cfg(test)]
@@ -205,7 +239,11 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_told() {
-        assert!(check_kept(0, Some(100)).is_ok() && check_kept(99, Some(100)).is_ok() && check_kept(5, None).is_ok());
-        assert_eq!(check_kept(98, Some(100)).unwrap_err().kind(), ErrorKind::Gone);
+        let kept = |since, first| check_kept(since, first, 200);
+        assert!(kept(0, Some(100)).is_ok() && kept(99, Some(100)).is_ok() && kept(5, None).is_ok());
+        for since in [98, 201, u64::MAX] {
+            assert_eq!(kept(since, Some(100)).unwrap_err().kind(), ErrorKind::Gone);
+        }
+        assert!(check_kept(0, None, 0).is_ok());
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     error::ApiError,
     extract::Query,
     route::{Access, Route, Tag},
+    standing::Standing,
     state::ServerState,
 };
 
@@ -106,13 +107,14 @@ async fn sse(
         number.ok_or_else(|| ApiError::bad_request("`Last-Event-ID` is no number of an event"))
     });
     let since = came_with.transpose()?.or(query.since);
-    let feed = Feed::open(state, caller.rights.clone(), patterns_of(&query)?, since).await?;
+    let standing = Standing::open(&state, caller, None)?;
+    let feed = Feed::open(state, standing, patterns_of(&query)?, since).await?;
     let events = stream::unfold((feed, VecDeque::new()), |(mut feed, mut ready)| async move {
         loop {
             if let Some(event) = ready.pop_front() {
                 return Some((Ok::<_, Infallible>(event), (feed, ready)));
             }
-            for (_, payload) in feed.next().await? {
+            for (_, payload) in feed.next().await.ok()? {
                 let data = serde_json::to_value(&payload).expect("our types have text keys and no failing serializers");
                 let kind = data.get("type").and_then(|kind| kind.as_str()).unwrap_or("message").to_owned();
                 let id = payload.event.seq.to_string();

@@ -12,12 +12,17 @@ use axum::{
 use oxide_bus::Pattern;
 use oxide_core::api::event::{ChannelMessage, ClientMessage, EventQuery, ServerMessage};
 
-use super::{CHANNELS_MAX, feed::Feed, patterns, patterns_of};
+use super::{
+    CHANNELS_MAX,
+    feed::{End, Feed},
+    patterns, patterns_of,
+};
 use crate::{
     caller::Caller,
     error::ApiError,
     extract::{Path, Query},
     resource::run,
+    standing::Standing,
     state::ServerState,
 };
 
@@ -40,7 +45,8 @@ pub(super) async fn all(
         Some(_) => patterns_of(&query)?,
         None => Vec::new(),
     };
-    let feed = Feed::open(state, caller.rights.clone(), wanted, query.since).await?;
+    let standing = Standing::open(&state, caller, None)?;
+    let feed = Feed::open(state, standing, wanted, query.since).await?;
     Ok(upgrade.on_upgrade(move |socket| serve(socket, feed)))
 }
 
@@ -61,7 +67,8 @@ pub(super) async fn of_run(
             first.first().map_or(0, |first| first.seq - 1)
         }
     };
-    let feed = Feed::open(state, caller.rights.clone(), vec![Pattern::run(row.id)], Some(since)).await?;
+    let standing = Standing::open(&state, caller, row.origin.project)?;
+    let feed = Feed::open(state, standing, vec![Pattern::run(row.id)], Some(since)).await?;
     Ok(upgrade.on_upgrade(move |socket| serve(socket, feed)))
 }
 
@@ -99,10 +106,16 @@ async fn serve(mut socket: WebSocket, mut feed: Feed) {
                 }
             }
             events = feed.next() => {
-                let Some(events) = events else {
-                    let frame = CloseFrame { code: close_code::AWAY, reason: "come again with `since`".into() };
-                    let _ = socket.send(Message::Close(Some(frame))).await;
-                    return;
+                let events = match events {
+                    Ok(events) => events,
+                    Err(end) => {
+                        let (code, reason) = match end {
+                            End::Server => (close_code::AWAY, "come again with `since`"),
+                            End::Refused => (close_code::POLICY, "you may no longer see this: sign in again"),
+                        };
+                        sent(&mut socket, Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+                        return;
+                    }
                 };
                 for (channel, payload) in events {
                     if !send(&mut socket, &ChannelMessage { channel, payload }).await {

@@ -34,6 +34,7 @@ use crate::{
     error::ApiError,
     extract::{NoContent, Path, Query},
     resource::run,
+    standing::Standing,
     state::ServerState,
 };
 
@@ -60,6 +61,7 @@ pub(super) async fn follow(
     if position == Some(Position::End) {
         return Ok(NoContent.into_response());
     }
+    let standing = Standing::open(&state, caller, row.origin.project)?;
     // Whatever happens from here on is heard of.
     let subscription = state.engine.bus.subscribe(Pattern::run(row.id));
     let plan = Arc::new(state.store.plan(row.id).await?);
@@ -67,14 +69,26 @@ pub(super) async fn follow(
     let has_events = first.first().is_some_and(|first| matches!(first.event.kind, EventKind::RunQueued { .. }));
     let source = match position {
         Some(Position::Place(place)) => Source::Stored(Some(place)),
-        Some(Position::Moment(moment)) if has_events => Source::Events(moment),
-        None if has_events => Source::Events(Moment::default()),
+        // A moment of the future is of a database that was restored since: then the log is new.
+        Some(Position::Moment(moment)) if has_events && moment.seq <= state.store.last_event().await? => {
+            Source::Events(moment)
+        }
+        _ if has_events => Source::Events(Moment::default()),
         // The events are gone. Whoever has seen some of them begins again: nobody knows what is missing.
         None | Some(_) => Source::Stored(None),
     };
     let selection = Selection::new(query.selection())?;
-    let follower =
-        Follower { state, run: row.id, plan, selection, source, subscription, ready: VecDeque::new(), ended: false };
+    let follower = Follower {
+        state,
+        standing,
+        run: row.id,
+        plan,
+        selection,
+        source,
+        subscription,
+        ready: VecDeque::new(),
+        ended: false,
+    };
     let events = stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))
@@ -93,6 +107,7 @@ enum Source {
 
 struct Follower {
     state: ServerState,
+    standing: Standing,
     run: RunId,
     plan: Arc<Plan>,
     selection: Selection,
@@ -103,13 +118,18 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next event of the stream; none behind the end, or if the store cannot be read: then the client comes again.
+    /// The next event of the stream; none behind the end, if the client may no longer read it, or if the store cannot be
+    /// read: then the client comes again.
     async fn next(&mut self) -> Option<SseEvent> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
             if self.ended {
+                return None;
+            }
+            if let Err(error) = self.standing.check().await {
+                tracing::debug!("a stream of a log ends: {error}");
                 return None;
             }
             let read = match self.source {
@@ -119,12 +139,14 @@ impl Follower {
             match read {
                 Ok(true) => {}
                 // Nothing new: wait until there is.
-                Ok(false) => {
-                    let heard = tokio::time::timeout(LOOK, self.subscription.next()).await;
-                    if matches!(heard, Ok(None)) {
-                        return None;
+                Ok(false) => tokio::select! {
+                    heard = tokio::time::timeout(LOOK, self.subscription.next()) => {
+                        if matches!(heard, Ok(None)) {
+                            return None;
+                        }
                     }
-                }
+                    () = self.standing.due() => {}
+                },
                 Err(error) => {
                     tracing::warn!("a stream of a log ends early: {error}");
                     return None;

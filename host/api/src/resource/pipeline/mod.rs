@@ -184,7 +184,7 @@ async fn create(
     let accepted = accept(&state, &new.source, new.lock.as_deref()).await?;
     let name = check_name(new.name.unwrap_or_else(|| accepted.name.clone()))?;
     let description = project::checked_description(new.description)?;
-    let repository = project::checked_repository(new.repository)?;
+    let repository = project::checked_repository(&state, new.repository)?;
     let (now, id) = (state.now(), PipelineId(Uuid::now_v7()));
     let row = oxide_store::NewPipeline {
         id,
@@ -249,7 +249,7 @@ async fn update(
     let change = oxide_store::PipelineChange {
         name: change.name.map(check_name).transpose()?,
         description: change.description.map(|text| project::checked_description(Some(text))).transpose()?,
-        repository: change.repository.map(|address| project::checked_repository(Some(address))).transpose()?,
+        repository: change.repository.map(|address| project::checked_repository(&state, Some(address))).transpose()?,
         text: accepted.as_ref().map(|accepted| oxide_store::PipelineText { source, lock: accepted.lock.to_text() }),
         by: caller.user().ok(),
         expected: Some(version),

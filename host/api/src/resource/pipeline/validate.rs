@@ -2,6 +2,7 @@
 
 use axum::extract::{Request, State};
 use oxide_core::{
+    access::Role,
     api::{
         error::ErrorKind,
         pipeline::{Mistake, Validation},
@@ -9,8 +10,9 @@ use oxide_core::{
     },
     cause::in_one_line,
     diagnostic::Diagnostics,
+    pipeline::Pipeline,
 };
-use oxide_planner::{Accepted, PlanError, UsedPlugin, stored::FILE};
+use oxide_planner::{Accepted, PlanError, UsedPlugin, registry_references, stored::FILE};
 use oxide_registry::Lock;
 
 use super::upload;
@@ -63,10 +65,21 @@ pub fn lock_of(text: &oxide_store::PipelineText) -> Result<Lock, ApiError> {
 
 pub(super) async fn validate(
     State(state): State<ServerState>,
-    _caller: Caller,
+    caller: Caller,
     request: Request,
 ) -> Result<Json<Validation>, ApiError> {
     let text = upload::text(request).await?;
+    // Registries are asked from this server's place in the network: not for everybody.
+    let uses_registries =
+        Pipeline::parse(&text.source).is_ok_and(|pipeline| !registry_references(&pipeline).is_empty());
+    if uses_registries && !caller.may_somewhere(Role::Runner) {
+        return Err(ApiError::forbidden(
+            "the pipeline uses plugins of registries, which are asked for runners of a project only",
+        )
+        .suggest(
+            "ask an admin of a project to give you the role runner, or check it where it lies: `oxide validate`",
+        ));
+    }
     let lock = parse_lock(text.lock.as_deref())?;
     match state.engine.pipelines.accept(&text.source, lock).await {
         Ok(accepted) => Ok(Json(valid(&accepted))),
@@ -116,8 +129,6 @@ fn plugin(used: &UsedPlugin) -> PluginRef {
 
 #[cfg(test)]
 mod tests {
-    use oxide_core::pipeline::Pipeline;
-
     use super::*;
 
     #[test]

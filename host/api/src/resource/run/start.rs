@@ -33,7 +33,7 @@ pub(super) async fn start(
     wanted: NewRun,
 ) -> Result<RunId, ApiError> {
     let priority = wanted.priority.unwrap_or(0);
-    if priority.abs() > PRIORITY_MAX {
+    if !(-PRIORITY_MAX..=PRIORITY_MAX).contains(&priority) {
         return Err(ApiError::invalid(format!("`priority` is -{PRIORITY_MAX} to {PRIORITY_MAX}, and not {priority}")));
     }
     let version = wanted.version.unwrap_or(row.latest_version);
@@ -46,7 +46,7 @@ pub(super) async fn start(
         Some(repository) => Some(repository.clone()),
         None => state.store.project(row.project).await?.and_then(|project| project.repository),
     };
-    let git = git_facts(repository.as_deref(), &wanted).await?;
+    let git = git_facts(state, repository.as_deref(), &wanted).await?;
     let actor = caller.actor();
     let trigger = json!({ "kind": "manual", "by": actor.strip_prefix("user:").unwrap_or(&actor) });
     let context = JobContext {
@@ -86,7 +86,11 @@ pub(super) async fn start(
 }
 
 /// The commit that is meant; none if the pipeline has no repository.
-async fn git_facts(repository: Option<&str>, wanted: &NewRun) -> Result<Option<GitFacts>, ApiError> {
+async fn git_facts(
+    state: &ServerState,
+    repository: Option<&str>,
+    wanted: &NewRun,
+) -> Result<Option<GitFacts>, ApiError> {
     let Some(repository) = repository else {
         if wanted.branch.is_some() || wanted.tag.is_some() || wanted.sha.is_some() {
             return Err(ApiError::invalid("the pipeline has no repository, so it has no branches, tags and commits")
@@ -95,9 +99,10 @@ async fn git_facts(repository: Option<&str>, wanted: &NewRun) -> Result<Option<G
         return Ok(None);
     };
     let wanted = Wanted { branch: wanted.branch.clone(), tag: wanted.tag.clone(), sha: wanted.sha.clone() };
-    remote::find_commit(repository, &wanted).await.map(Some).map_err(|error| {
+    remote::find_commit(repository, &wanted, state.engine.pipelines.reach()).await.map(Some).map_err(|error| {
         let kind = match error {
             RemoteError::Address(_)
+            | RemoteError::NotReached(_)
             | RemoteError::Name { .. }
             | RemoteError::Unknown { .. }
             | RemoteError::Empty(_) => ErrorKind::Invalid,

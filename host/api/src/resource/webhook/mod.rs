@@ -6,7 +6,6 @@ mod signature;
 use std::collections::BTreeMap;
 
 use axum::{
-    body::Bytes,
     extract::{Request, State},
     http::HeaderMap,
 };
@@ -18,9 +17,10 @@ use oxide_core::{
     },
     event::{Event, EventKind, WebhookReceived},
     id::{DeliveryId, ProjectId},
+    time::Timestamp,
 };
 use oxide_store::{DeliveryContent, DeliveryRow, WriteBatch};
-use serde_json::Value as Json;
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
@@ -34,6 +34,10 @@ use crate::{
 
 /// The largest payload: GitHub sends at most 25 MB.
 const PAYLOAD_BYTES_MAX: usize = 25 << 20;
+/// How many webhooks with a wrong signature are kept of a project.
+const REFUSED_MAX: u32 = 20;
+/// How long a body counts as one that came before: a day.
+const BODY_KNOWN_MS: i64 = 24 * 60 * 60 * 1000;
 /// Headers that are kept are not longer.
 const HEADER_LENGTH_MAX: usize = 1000;
 
@@ -44,7 +48,10 @@ pub fn routes() -> Vec<Route> {
             .tag(Tag::Webhooks)
             .access(Access::Signed)
             .summary(summary)
-            .description("The delivery is recorded and told to whoever follows events.")
+            .description(
+                "The delivery is recorded and told to whoever follows events. One that comes again, by its id or within a day by \
+                 its body, is not recorded anew.",
+            )
             .query::<WebhookQuery>()
             .body_of("application/json")
             .body_bytes_max(PAYLOAD_BYTES_MAX)
@@ -116,7 +123,6 @@ async fn receive(
     request: Request,
 ) -> Result<axum::response::Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = body_bytes(body).await?;
     // Whatever is wrong with it, strangers are told the same.
     let refused = || {
         ApiError::new(ErrorKind::Unauthorized, "the signature is wrong, or nobody has told this server the secret")
@@ -130,49 +136,52 @@ async fn receive(
     let project = project.ok_or_else(refused)?;
     let secret = state.engine.vault.server_secret(&secret_name(forge, project.id)).await.map_err(of_vault)?;
     let secret = secret.ok_or_else(refused)?;
-    let signature_ok = signature::is_right(forge, &parts.headers, &secret, &body);
-    let delivery = Delivery::read(forge, &parts.headers, &body);
-    let earlier = match &delivery.forge_id {
-        Some(forge_id) if signature_ok => state.store.delivery_of_forge(forge, forge_id).await?,
-        _ => None,
-    };
-    if let Some(earlier) = earlier.filter(|earlier| earlier.signature_ok && earlier.project == Some(project.id)) {
-        // A forge that got no answer sends it again.
-        let result = "it was recorded before".to_owned();
-        return Ok(json_response(http::StatusCode::ACCEPTED, &Received { delivery: earlier.id, result }));
-    }
-    let id = DeliveryId(Uuid::now_v7());
-    let result = if signature_ok { "recorded" } else { "refused: the signature is wrong" };
+    let body = body_bytes(body).await?;
+    let (event, forge_id) = names(forge, &parts.headers);
     let now = state.now();
     let row = DeliveryRow {
-        id,
+        id: DeliveryId(Uuid::now_v7()),
         forge,
         project: Some(project.id),
-        event: delivery.event.clone(),
-        forge_id: delivery.forge_id,
-        signature_ok,
+        event,
+        forge_id,
+        signature_ok: signature::is_right(forge, &parts.headers, &secret, &body),
         received_at: now,
-        result: Some(result.to_owned()),
+        result: None,
         redelivery_of: None,
+        body_digest: None,
     };
-    // What strangers send is not kept: only that they did.
-    let content = DeliveryContent {
-        headers: kept_headers(&parts.headers),
-        body: if signature_ok { body.to_vec() } else { Vec::new() },
-    };
+    let headers = kept_headers(&parts.headers);
+    if !row.signature_ok {
+        // What strangers send is neither read nor kept: only that they did, and of that the last few.
+        let row = DeliveryRow { result: Some("refused: the signature is wrong".to_owned()), ..row };
+        let mut transaction = state.store.begin().await?;
+        transaction.insert_delivery(&row, &DeliveryContent { headers, body: Vec::new() }).await?;
+        transaction.prune_refused_deliveries(project.id, REFUSED_MAX).await?;
+        transaction.commit().await?;
+        return Err(refused());
+    }
+    let digest = signature::digest(&body);
+    let since = Timestamp(now.0.saturating_sub(BODY_KNOWN_MS));
+    let known = state.store.known_delivery((project.id, forge), row.forge_id.as_deref(), (&digest, since)).await?;
+    if let Some(known) = known {
+        return Ok(accepted(known.id, "it was recorded before"));
+    }
+    let result = "recorded";
+    let row = DeliveryRow { result: Some(result.to_owned()), body_digest: Some(digest), ..row };
+    let repository = Payload::read(&body).repository();
+    let received = WebhookReceived { delivery: row.id, event: row.event.clone(), repository };
+    let mut batch = WriteBatch::default();
+    batch.event(Event::of_project(project.id, now, kind(forge, received)));
     let mut transaction = state.store.begin().await?;
-    transaction.insert_delivery(&row, &content).await?;
-    if signature_ok {
-        let received = WebhookReceived { delivery: id, event: delivery.event, repository: delivery.repository };
-        let mut batch = WriteBatch::default();
-        batch.event(Event::of_project(project.id, now, kind(forge, received)));
-        transaction.write(&batch).await?;
-    }
+    transaction.insert_delivery(&row, &DeliveryContent { headers, body: body.to_vec() }).await?;
+    transaction.write(&batch).await?;
     transaction.commit().await?;
-    match signature_ok {
-        true => Ok(json_response(http::StatusCode::ACCEPTED, &Received { delivery: id, result: result.to_owned() })),
-        false => Err(refused()),
-    }
+    Ok(accepted(row.id, result))
+}
+
+fn accepted(delivery: DeliveryId, result: &str) -> axum::response::Response {
+    json_response(http::StatusCode::ACCEPTED, &Received { delivery, result: result.to_owned() })
 }
 
 fn kind(forge: Forge, received: WebhookReceived) -> EventKind {
@@ -183,28 +192,43 @@ fn kind(forge: Forge, received: WebhookReceived) -> EventKind {
     }
 }
 
-/// What a webhook says of itself.
-struct Delivery {
-    event: String,
-    forge_id: Option<String>,
-    repository: Option<String>,
+/// The event of a webhook, and the id that the forge gave it.
+fn names(forge: Forge, headers: &HeaderMap) -> (String, Option<String>) {
+    let header = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?;
+        Some(value.chars().take(200).collect::<String>()).filter(|value| !value.is_empty())
+    };
+    let (event, forge_id) = match forge {
+        Forge::Github => (header("x-github-event"), header("x-github-delivery")),
+        Forge::Gitlab => (header("x-gitlab-event"), header("x-gitlab-event-uuid")),
+        Forge::Gitea => (header("x-gitea-event"), header("x-gitea-delivery")),
+    };
+    (event.unwrap_or_else(|| "unknown".to_owned()), forge_id)
 }
 
-impl Delivery {
-    fn read(forge: Forge, headers: &HeaderMap, body: &Bytes) -> Delivery {
-        let header = |name: &str| {
-            let value = headers.get(name)?.to_str().ok()?;
-            Some(value.chars().take(200).collect::<String>()).filter(|value| !value.is_empty())
-        };
-        let (event, forge_id) = match forge {
-            Forge::Github => (header("x-github-event"), header("x-github-delivery")),
-            Forge::Gitlab => (header("x-gitlab-event"), header("x-gitlab-event-uuid")),
-            Forge::Gitea => (header("x-gitea-event"), header("x-gitea-delivery")),
-        };
-        let payload: Json = serde_json::from_slice(body).unwrap_or_default();
-        let text = |pointer: &str| payload.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
-        let repository = text("/repository/full_name").or_else(|| text("/project/path_with_namespace"));
-        Delivery { event: event.unwrap_or_else(|| "unknown".to_owned()), forge_id, repository }
+/// What is read of a body; the rest is passed over.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Payload {
+    repository: Option<Repository>,
+    project: Option<Repository>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Repository {
+    full_name: Option<String>,
+    path_with_namespace: Option<String>,
+}
+
+impl Payload {
+    fn read(body: &[u8]) -> Payload {
+        serde_json::from_slice(body).unwrap_or_default()
+    }
+
+    fn repository(self) -> Option<String> {
+        let name = self.repository.and_then(|repository| repository.full_name);
+        name.or_else(|| self.project.and_then(|project| project.path_with_namespace))
     }
 }
 
@@ -272,13 +296,14 @@ mod tests {
     fn each_forge_says_what_it_is_about_in_its_own_way() {
         let mut headers = HeaderMap::new();
         headers.insert("x-gitlab-event", "Push Hook".parse().unwrap());
-        let body = Bytes::from_static(br#"{"project":{"path_with_namespace":"team/web"}}"#);
-        let read = Delivery::read(Forge::Gitlab, &headers, &body);
+        assert_eq!(names(Forge::Gitlab, &headers), ("Push Hook".to_owned(), None));
+        assert_eq!(names(Forge::Github, &headers), ("unknown".to_owned(), None));
+        let repository = |body: &str| Payload::read(body.as_bytes()).repository();
         assert_eq!(
-            (read.event.as_str(), read.repository.as_deref(), read.forge_id),
-            ("Push Hook", Some("team/web"), None)
+            repository(r#"{"project":{"path_with_namespace":"team/web"},"x":[{}]}"#).as_deref(),
+            Some("team/web")
         );
-        let read = Delivery::read(Forge::Github, &HeaderMap::new(), &Bytes::from_static(b"not json"));
-        assert_eq!((read.event.as_str(), read.repository), ("unknown", None));
+        assert_eq!(repository(r#"{"repository":{"full_name":"team/web","id":1}}"#).as_deref(), Some("team/web"));
+        assert_eq!((repository("not json"), repository("{\"repository\":1}")), (None, None));
     }
 }

@@ -17,6 +17,11 @@ pub(super) fn is_right(forge: Forge, headers: &HeaderMap, secret: &[u8], body: &
     }
 }
 
+/// The SHA-256 of a body.
+pub(super) fn digest(body: &[u8]) -> String {
+    digest::digest(&digest::SHA256, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// `sha256=HEX` or `HEX`: the HMAC of the body.
 fn is_signed(shown: &str, secret: &[u8], body: &[u8]) -> bool {
     let digits = shown.strip_prefix("sha256=").unwrap_or(shown);

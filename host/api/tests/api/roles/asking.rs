@@ -137,7 +137,7 @@ pub fn asking(about: &About, world: &World, guest: &Guest) -> Asking {
         "redeliver" => usual(),
         // They switch to another protocol.
         "open_socket" | "open_run_socket" => usual().answered(&[101]),
-        "register_agent" => of_agent(json!({ "name": "here", "labels": [], "slots": 1 })),
+        "register_agent" => of_agent(json!({ "name": "here", "labels": [], "slots": 1, "capabilities": ["host"] })),
         "lease_job" => of_agent(json!({})),
         "report_job" => of_agent(json!({ "attempt": attempt, "number": 1, "changes": [], "logs": [] })),
         "beat_heart" => of_agent(json!({ "attempts": [attempt] })),

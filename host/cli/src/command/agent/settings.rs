@@ -36,6 +36,7 @@ struct File {
     nats: Option<String>,
     spool_limit: Option<String>,
     docker_host: Option<String>,
+    host_jobs: Option<bool>,
     blobs: Option<String>,
     blobs_endpoint: Option<String>,
     insecure_registries: Vec<String>,
@@ -65,6 +66,8 @@ pub struct Settings {
     pub spool_bytes_max: u64,
     /// The socket of Docker.
     pub docker_host: Option<String>,
+    /// Are commands run on the machine itself?
+    pub host_jobs: bool,
     /// Where caches and artifacts are kept.
     pub blobs: BlobsArguments,
     /// Registries without encryption.
@@ -107,6 +110,15 @@ impl Settings {
             }
             (None, None) => file.log_format.unwrap_or_default(),
         };
+        let host_jobs = match variable("OXIDE_AGENT_HOST_JOBS").as_deref() {
+            _ if arguments.no_host_jobs => false,
+            Some("true") => true,
+            Some("false") => false,
+            Some(other) => {
+                return Err(Failure::usage(format!("OXIDE_AGENT_HOST_JOBS is `{other}`")).hint("write true or false"));
+            }
+            None => file.host_jobs.unwrap_or(true),
+        };
         let mut insecure_registries = arguments.insecure_registries.clone();
         insecure_registries.extend(file.insecure_registries);
         let paths = |given: &Option<PathBuf>, name: &str, of_file: Option<PathBuf>| {
@@ -123,6 +135,7 @@ impl Settings {
             nats: arguments.nats.clone().or_else(|| variable("OXIDE_AGENT_NATS")).or(file.nats),
             spool_bytes_max: spool.map(|text| checked_spool(&text)).transpose()?.unwrap_or(SPOOL_BYTES_MAX),
             docker_host: variable("OXIDE_AGENT_DOCKER_HOST").or(file.docker_host),
+            host_jobs,
             blobs: BlobsArguments {
                 blobs: blobs.blobs.clone().or_else(|| variable("OXIDE_AGENT_BLOBS")).or(file.blobs),
                 blobs_endpoint: blobs

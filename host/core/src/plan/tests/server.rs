@@ -40,9 +40,9 @@ fn every_place_is_planned_and_tells_what_it_needs() {
         plan.jobs.remove(0)
     };
     let needs = |environment: &str| of(environment).needs().into_iter().collect::<Vec<_>>();
-    assert_eq!(needs("host"), []);
+    assert_eq!(needs("host"), [AgentCapability::Host]);
     assert_eq!(needs("{ container: debian:12 }"), [AgentCapability::Docker]);
-    assert_eq!(needs("{ nix: \".#${{ git.branch }}\" }"), [AgentCapability::Nix]);
+    assert_eq!(needs("{ nix: \".#${{ git.branch }}\" }"), [AgentCapability::Nix, AgentCapability::Host]);
     let job = of("{ nix: \".#${{ git.branch }}\" }");
     assert_eq!(job.environment, EnvironmentSpec::Nix { flake: ".#main".into() });
     let job = of("{ firecracker: { kernel: /vm/linux, rootfs: \"/vm/${{ git.branch }}.ext4\", boot_args: quiet } }");
@@ -50,7 +50,10 @@ fn every_place_is_planned_and_tells_what_it_needs() {
     let EnvironmentSpec::Firecracker { rootfs, boot_args, vcpus, .. } = job.environment else { panic!("a machine") };
     assert_eq!((rootfs.as_str(), boot_args.as_deref(), vcpus), ("/vm/main.ext4", Some("quiet"), 1));
     let services = plan("stages: { a: { environment: host, services: { db: { image: x } }, steps: [{ run: x }] } }");
-    assert_eq!(services.jobs[0].needs().into_iter().collect::<Vec<_>>(), [AgentCapability::Docker]);
+    assert_eq!(
+        services.jobs[0].needs().into_iter().collect::<Vec<_>>(),
+        [AgentCapability::Docker, AgentCapability::Host]
+    );
 }
 
 #[test]

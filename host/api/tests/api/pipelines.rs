@@ -1,0 +1,60 @@
+//! Pipelines and runs: what the server does with what it is told.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use oxide_core::access::{Role, Scope};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::TestServer;
+
+const PIPELINE: &str =
+    "version: \"1\"\nname: p\nstages:\n  a:\n    environment: host\n    steps:\n      - run: echo a\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registries_are_asked_for_runners_only() {
+    let server = TestServer::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let registry = listener.local_addr().unwrap();
+    let text = PIPELINE.replace("run: echo a", &format!("uses: \"{registry}/a/b:1\""));
+    let (web, ann) = (server.project("web").await, server.user("ann", false).await);
+    let validate = async |scopes: &[Scope], text: &str| {
+        let token = server.token(ann, scopes, None).await.0;
+        let request = server.request(Method::POST, "/api/v1/pipelines/validate").bearer_auth(token);
+        server.send(request.header("content-type", "application/yaml").body(text.to_owned())).await
+    };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let tally = Arc::clone(&asked);
+    let task = tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            tally.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    validate(&Scope::ALL, PIPELINE).await.expect(200);
+    validate(&Scope::ALL, &text).await.expect(403);
+    server.member(web, ann, Role::Runner).await;
+    validate(&[Scope::Read], &text).await.expect(403);
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    assert_eq!(validate(&[Scope::Run], &text).await.expect(200).json()["valid"], false);
+    assert!(asked.load(Ordering::SeqCst) > 0);
+    task.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_of_pipelines_and_runs_is_looked_at() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    server.project("web").await;
+    let made = json!({ "project": "web", "source": PIPELINE, "repository": "https://user:pw@example.com/a.git" });
+    let refused = server.post("/api/v1/pipelines", &admin, &made).await.expect(422);
+    assert!(refused.text.contains("secret") && !refused.text.contains("user:pw"), "{refused:?}");
+    let made = json!({ "project": "web", "source": PIPELINE });
+    let made = server.post("/api/v1/pipelines", &admin, &made).await.expect(201).json();
+    let runs = format!("/api/v1/pipelines/{}/runs", made["id"].as_str().unwrap());
+    for priority in [i64::MIN, i64::MAX, 1001] {
+        server.post(&runs, &admin, &json!({ "priority": priority })).await.expect(422);
+    }
+}

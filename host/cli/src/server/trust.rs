@@ -1,0 +1,78 @@
+//! What a server lends to those who use it: its machine and its place in a network. All of it if only this machine reaches it,
+//! nothing of it else, unless its operator says so.
+
+use std::net::{IpAddr, SocketAddr};
+
+use oxide_registry::oci::Reach;
+
+use super::config::ServerConfig;
+
+impl ServerConfig {
+    /// Does only this machine reach a server that listens here, as far as the settings tell? Behind a proxy it is reached by
+    /// others, too.
+    pub fn is_of_this_machine(&self, listens: SocketAddr) -> bool {
+        let is_other = |url: &String| {
+            let authority = url.split("://").last().unwrap_or_default().split('/').next().unwrap_or_default();
+            let address = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+            let ip = address.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+            address != "localhost" && !ip.is_ok_and(|ip| ip.is_loopback())
+        };
+        listens.ip().is_loopback() && self.trusted_proxies.is_empty() && !self.url.as_ref().is_some_and(is_other)
+    }
+
+    /// Does the agent within the server run commands on this machine?
+    pub fn host_jobs(&self, listens: SocketAddr) -> bool {
+        self.agent.host_jobs.unwrap_or_else(|| self.is_of_this_machine(listens))
+    }
+
+    /// Which hosts are asked for those who use a server that listens here.
+    pub fn reach(&self, listens: SocketAddr) -> Reach {
+        let is_local = self.is_of_this_machine(listens);
+        let folders = self.local_repositories.unwrap_or(is_local);
+        if is_local && self.private_hosts.is_none() {
+            return Reach { private_hosts: None, folders };
+        }
+        let mut hosts = self.private_hosts.clone().unwrap_or_default();
+        hosts.extend(self.insecure_registries.iter().cloned());
+        // Its own registry.
+        hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{}", listens.port())));
+        hosts.push(listens.to_string());
+        if let Some((_, rest)) = self.url.as_deref().and_then(|url| url.split_once("://")) {
+            let authority = rest.split('/').next().unwrap_or_default();
+            let has_port = authority.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok());
+            hosts.push(if has_port { authority.to_owned() } else { format!("{authority}:443") });
+        }
+        Reach { private_hosts: Some(hosts), folders }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_others_reach_lends_them_neither_its_machine_nor_its_network() {
+        let decided = |text: &str, listens: &str| {
+            let config: ServerConfig = toml::from_str(text).unwrap();
+            let listens = listens.parse().unwrap();
+            let reach = config.reach(listens);
+            (config.host_jobs(listens), reach.folders, reach.private_hosts)
+        };
+        for local in ["", "url = \"http://localhost:7780\"", "url = \"http://127.0.0.1:7780/\""] {
+            assert_eq!(decided(local, "127.0.0.1:7780"), (true, true, None), "{local}");
+        }
+        for behind_a_proxy in ["url = \"https://ci.example.com\"", "trusted_proxies = [\"127.0.0.1\"]"] {
+            assert!(!decided(behind_a_proxy, "127.0.0.1:7780").0, "{behind_a_proxy}");
+        }
+        let (host_jobs, folders, hosts) =
+            decided("url = \"https://ci.example.com\"\ninsecure_registries = [\"r.lan:5000\"]", "0.0.0.0:7780");
+        assert!(!host_jobs && !folders);
+        for host in ["r.lan:5000", "localhost:7780", "ci.example.com:443"] {
+            assert!(hosts.as_ref().unwrap().iter().any(|one| one == host), "{host}: {hosts:?}");
+        }
+        let told = "local_repositories = true\nprivate_hosts = [\"git.lan\"]\n[agent]\nhost_jobs = true";
+        let (host_jobs, folders, hosts) = decided(told, "0.0.0.0:7780");
+        assert!(host_jobs && folders && hosts.unwrap().contains(&"git.lan".to_owned()));
+        assert_eq!(decided("[agent]\nhost_jobs = false", "127.0.0.1:1").0, false);
+    }
+}
