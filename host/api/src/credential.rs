@@ -108,6 +108,12 @@ pub fn shown(headers: &HeaderMap) -> Result<Option<Credential>, ApiError> {
     }
 }
 
+/// The password of programs that know only names and passwords.
+pub fn basic_password(headers: &HeaderMap) -> Option<String> {
+    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("basic") { password(rest.trim()) } else { None }
+}
+
 fn password(encoded: &str) -> Option<String> {
     let bytes = STANDARD.decode(encoded).ok()?;
     let text = String::from_utf8(bytes).ok()?;

@@ -27,6 +27,8 @@ pub struct Engine {
     pub vault: Arc<Vault>,
     /// What servers of one database prove themselves with to each other; none if there is only this one.
     pub cluster_secret: Option<ClusterSecret>,
+    /// What servers of one database show when they read plugins of their own registry; none if they do not.
+    pub registry_secret: Option<ClusterSecret>,
     /// Says whether the servers that events are published to are there; none if there are none.
     pub bus_check: Option<BusCheck>,
 }

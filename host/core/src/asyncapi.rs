@@ -64,9 +64,9 @@ pub fn document(places: &Places) -> Json {
             "title": "Oxide CI events",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Everything that happens on an Oxide CI server: pipelines, runs, stages, jobs, steps, approvals, \
-                agents, webhooks, artifacts and plugins. Subscribe over WebSocket by `{\"subscribe\": [\"run.*.started\"]}`, or \
-                over NATS JetStream, stream `OXIDE_EVENTS`. `seq` grows from event to event: who was away goes on after the \
-                last one that it saw.",
+                agents, webhooks, artifacts and plugins. Subscribe over WebSocket by `{\"action\": \"subscribe\", \
+                \"channels\": [\"run.*.started\"]}`, or over NATS JetStream, stream `OXIDE_EVENTS`. `seq` grows from event \
+                to event: who was away goes on after the last one that it saw.",
             "license": { "name": "Apache-2.0" },
         },
         "defaultContentType": "application/json",

@@ -20,7 +20,7 @@ pub(crate) type Committed = Result<(), Arc<StoreError>>;
 
 /// An answer that waits for the commit.
 pub(crate) enum Deferred {
-    Call(Asked, Result<Reply, OrchestratorError>),
+    Call(Box<Asked>, Result<Reply, OrchestratorError>),
     Fire(Answer<Fired>, Result<Fired, OrchestratorError>),
 }
 

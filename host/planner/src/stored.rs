@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 use crate::{
     accept,
     plan::{PlanError, Planned, plan},
-    supply::Supply,
+    supply::{Registries, Supply},
 };
 
 /// The name that errors show for a stored pipeline.
@@ -42,6 +42,11 @@ impl StoredPipelines {
     /// With this supply of plugins.
     pub fn new(supply: Supply) -> StoredPipelines {
         StoredPipelines { supply: Arc::new(supply) }
+    }
+
+    /// How registries are reached.
+    pub fn registries(&self) -> &Registries {
+        &self.supply.registries
     }
 
     /// Which hosts are asked.
@@ -95,7 +100,6 @@ mod tests {
     use oxide_registry::policy::Policy;
 
     use super::*;
-    use crate::supply::Registries;
 
     fn stored(data: &std::path::Path) -> StoredPipelines {
         StoredPipelines::new(Supply::in_directory(data, Policy::default(), Registries::default(), |_| {}))

@@ -6,7 +6,8 @@ use oxide_core::{cause::in_one_line, plugin::PluginDescription};
 use oxide_registry::{
     LockedPlugin, PLUGIN_BYTES_MAX, PluginStore,
     oci::{
-        Client, ClientSettings, MoveError, OciError, OciReference, Publication, Reach, layout::Promise, publication,
+        Client, ClientSettings, MoveError, OciError, OciReference, OwnAccount, Publication, Reach, layout::Promise,
+        publication,
     },
     policy::{Policy, Signer, VerifyError, verify_by_policy},
     signature::KeptSignatures,
@@ -22,6 +23,8 @@ pub struct Registries {
     pub insecure_hosts: Vec<String>,
     /// Which hosts may be asked.
     pub reach: Reach,
+    /// Accounts that go before those of the user that this program runs as.
+    pub own_accounts: Vec<OwnAccount>,
 }
 
 impl Registries {
@@ -33,6 +36,7 @@ impl Registries {
         let mut settings = ClientSettings::default();
         settings.insecure_hosts.extend(self.insecure_hosts.iter().cloned());
         settings.reach = self.reach.clone();
+        settings.own_accounts.clone_from(&self.own_accounts);
         Client::new(settings)
     }
 }

@@ -19,8 +19,8 @@ use oxide_core::{
     limit::{Limits, Usage},
     outcome::Status,
     protocol::{
-        Complete, Heartbeat, JobOutcome, Lease, LinkError, OrchestratorLink, Register, Report, StepChange,
-        StepChangeKind,
+        AgentCapability, Complete, Heartbeat, JobOutcome, Lease, LinkError, OrchestratorLink, Register, Report,
+        StepChange, StepChangeKind,
     },
     time::Timestamp,
 };
@@ -46,7 +46,7 @@ impl Simulated {
     pub async fn join(client: &Client, name: String) -> Simulated {
         let token = client.create_agent_token(&NewAgentToken::default()).await.unwrap().token;
         let server = Servers::new(client.server(), None).unwrap();
-        let (labels, capabilities) = (vec!["simulated".to_owned()], Vec::new());
+        let (labels, capabilities) = (vec!["simulated".to_owned()], vec![AgentCapability::Host]);
         let wish = JoinAgent { token, name: name.clone(), labels, capabilities, slots: 1, version: "1".to_owned() };
         let identity = join::join(&server, &wish).await.unwrap();
         Simulated { link: HttpsLink::new(server, identity.credential), id: identity.id, name }
@@ -59,7 +59,7 @@ impl Simulated {
             name: self.name.clone(),
             labels: vec!["simulated".to_owned()],
             slots: 1,
-            capabilities: Vec::new(),
+            capabilities: vec![AgentCapability::Host],
             version: "1".to_owned(),
         };
         insist(|| self.link.register(register.clone())).await;

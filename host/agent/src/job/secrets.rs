@@ -6,7 +6,7 @@ use oxide_core::{
     grant::SecretGrant,
     outcome::{Failure, FailureCause},
     protocol::Lease,
-    secret::{Masker, Placeholders, Secrets, how_to_set},
+    secret::{Masker, Placeholders, Secrets, how_to_set_for_job},
 };
 
 /// What one job knows of secrets.
@@ -35,7 +35,7 @@ impl JobSecrets {
             Some(value) => Ok((name.clone(), value.clone(), grant == SecretGrant::Reveal)),
             None => {
                 let failure = Failure::new(FailureCause::Environment, format!("the secret `{name}` is not set"));
-                Err(failure.with_hint(how_to_set(name)))
+                Err(failure.with_hint(how_to_set_for_job(name)))
             }
         });
         let granted: Vec<_> = granted.collect::<Result<_, _>>()?;

@@ -449,7 +449,9 @@ async fn a_secret_reaches_the_command_and_nothing_else() {
     assert_eq!(shop.statuses(), [(0, Status::Success), (1, Status::Success), (2, Status::Failure)]);
     let failure = shop.outcome().failure.unwrap();
     assert_eq!(failure.message, "the secret `NOPE` is not set");
-    assert!(failure.hint.unwrap().contains("write `--secret NOPE=…`"));
+    let hint = failure.hint.unwrap();
+    assert!(hint.starts_with("on a server: `oxide secrets set NOPE`; here: "), "{hint}");
+    assert!(hint.ends_with("write `--secret NOPE=…`"), "{hint}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,11 @@
 //! Pipelines and runs: what the server does with what it is told.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use oxide_core::access::{Role, Scope};
@@ -56,5 +59,31 @@ async fn what_is_said_of_pipelines_and_runs_is_looked_at() {
     let runs = format!("/api/v1/pipelines/{}/runs", made["id"].as_str().unwrap());
     for priority in [i64::MIN, i64::MAX, 1001] {
         server.post(&runs, &admin, &json!({ "priority": priority })).await.expect(422);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_waits_for_an_agent_says_so_at_every_level() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    server.project("web").await;
+    let made = json!({ "project": "web", "source": PIPELINE });
+    let made = server.post("/api/v1/pipelines", &admin, &made).await.expect(201).json();
+    let runs = format!("/api/v1/pipelines/{}/runs", made["id"].as_str().unwrap());
+    let run = server.post(&runs, &admin, &json!({})).await.expect(201).json();
+    let path = format!("/api/v1/runs/{}", run["id"].as_str().unwrap());
+    let mut told = json!(null);
+    for _ in 0..300 {
+        told = server.get(&path, &admin).await.expect(200).json();
+        if told["reason"].is_string() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let job = &told["stages"][0]["jobs"][0];
+    let reason = job["attempts"][0]["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("no agent"), "{told}");
+    for level in [&told, &told["stages"][0], job] {
+        assert_eq!(level["reason"], reason, "{told}");
     }
 }

@@ -299,6 +299,7 @@ async fn engine(store: &Store, clock: &Clock, home: &Path, url: &str) -> (Engine
         blobs: Arc::new(Blobs::open(&blobs, oxide_blobs::Limits::default()).unwrap()),
         vault: Arc::new(vault),
         cluster_secret: None,
+        registry_secret: None,
         bus_check: None,
     };
     (engine, candidate)

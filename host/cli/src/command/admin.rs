@@ -1,7 +1,13 @@
 //! `oxide admin`: looks after the data of a server on this machine.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
+use oxide_core::cause;
 use oxide_store::{KeySource, Location, Store, Vault};
 
 use crate::{
@@ -10,7 +16,7 @@ use crate::{
     local_engine::{in_runtime, now},
     project,
     server::{location, of_vault, open_store},
-    terminal::print,
+    terminal::{Paint, Terminal, print},
 };
 
 /// Arguments of `oxide admin`.
@@ -30,12 +36,18 @@ enum Command {
         /// The new file.
         file: PathBuf,
     },
-    /// Put a copy in the place of the database; the server must have ended. What was there is kept beside it.
+    /// Put a copy in the place of the database; the server must have ended. What was there is kept beside it, with
+    /// `.before-restore` behind its name.
+    ///
+    /// Secrets need the master key of the time of the copy.
     Restore {
         /// The copy.
         file: PathBuf,
     },
     /// Encrypt all secrets with a new master key; the server may run meanwhile.
+    ///
+    /// Copies of the database from before need the old key: `secret.key` as it was is kept beside the new one, as
+    /// `secret.key.before-rotate-NUMBER`. Keep that with the copies.
     RotateKey,
 }
 
@@ -53,19 +65,90 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
                 eprintln!("keep {} with it, in another place: secrets cannot be read without it", key_file.display());
             }
             Command::Restore { file } => {
+                let replaced = match &location {
+                    Location::Sqlite(path) if path.exists() => Some(path),
+                    _ => None,
+                };
                 Store::restore(file, &location).await.map_err(|error| Failure::of(&error))?;
                 print("restored\n")?;
+                if let Some(path) = replaced {
+                    eprintln!("the database that was there is {}.before-restore now", path.display());
+                }
+                tell_of_missing_key(&location, &key_file).await?;
             }
             Command::RotateKey => {
                 let store = existing(&location).await?;
                 let source = KeySource::environment_or(&key_file);
+                let of_file = matches!(source, KeySource::File(_));
                 let vault = Vault::open(&store, source, now()).await.map_err(|error| of_vault(&error))?;
-                let done = vault.rotate(now()).await.map_err(|error| of_vault(&error))?;
+                // The old keys leave the file, and copies of the database from before cannot be read without them.
+                let kept = if of_file { Some(keep(&key_file)?) } else { None };
+                let done = vault.rotate(now()).await;
+                if let (Err(_), Some(kept)) = (&done, &kept) {
+                    forget_if_same(kept, &key_file);
+                }
+                let done = done.map_err(|error| of_vault(&error))?;
                 print(&format!("{} secrets are encrypted with key {} now\n", done.reencrypted, done.version))?;
+                eprintln!("copies of the database from before need the old key: {}", what_to_keep(kept.as_deref()));
             }
         }
         Ok(Exit::Success)
     })
+}
+
+/// What to keep with copies of the database that need the old key.
+fn what_to_keep(kept: Option<&Path>) -> String {
+    match kept {
+        Some(kept) => format!("keep {} with them, and not here", kept.display()),
+        None => "keep what OXIDE_SECRET_KEY was until now with them".to_owned(),
+    }
+}
+
+/// Copies the file of the keys to a new one beside it, for its owner only, and returns its name.
+fn keep(key_file: &Path) -> Result<PathBuf, Failure> {
+    let failed =
+        |error: io::Error| Failure::trouble(format!("could not keep a copy of {}", key_file.display())).because(&error);
+    let mut number = 1_u64;
+    loop {
+        let kept = key_file.with_extension(format!("key.before-rotate-{number}"));
+        let mut target = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&kept) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                number += 1;
+                continue;
+            }
+            opened => opened.map_err(failed)?,
+        };
+        let mut copy = || {
+            io::copy(&mut File::open(key_file)?, &mut target)?;
+            target.sync_all()
+        };
+        let copied: io::Result<()> = copy();
+        return copied.map(|()| kept).map_err(failed);
+    }
+}
+
+/// Removes the copy of a file of keys that has not changed.
+fn forget_if_same(kept: &Path, key_file: &Path) {
+    if let (Ok(old), Ok(new)) = (fs::read(kept), fs::read(key_file))
+        && old == new
+    {
+        let _ = fs::remove_file(kept);
+    }
+}
+
+/// Warns if the secrets of a store that was restored cannot be read with the keys that are here.
+async fn tell_of_missing_key(location: &Location, key_file: &Path) -> Result<(), Failure> {
+    let store = existing(location).await?;
+    let opened = Vault::open(&store, KeySource::environment_or(key_file), now()).await;
+    store.close().await;
+    if let Err(error) = opened {
+        let paint = Paint { colour: Terminal::stderr().colour };
+        eprintln!("{} its secrets cannot be read yet: {}", paint.yellow("warning:"), cause::chain(&error).join(": "));
+        if let Some(hint) = error.hint() {
+            eprintln!("  {} {hint}", paint.cyan("hint:"));
+        }
+    }
+    Ok(())
 }
 
 /// Opens a store that is there: a mistyped name makes no new one.

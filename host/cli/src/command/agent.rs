@@ -15,7 +15,7 @@ use oxide_agent::{
 use oxide_blobs::{Blobs, Location};
 use oxide_bus::nats::{Nats, NatsSettings, carrier::CarrierClient};
 use oxide_core::{api::agent::JoinAgent, cause::in_one_line, protocol::OrchestratorLink};
-use oxide_registry::oci::{Client, ClientSettings};
+use oxide_registry::oci::{Client, ClientSettings, OwnAccount, host_of_url};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -243,6 +243,15 @@ impl Place {
         let link = self.link(identity).await?;
         let mut registries = ClientSettings::default();
         registries.insecure_hosts.extend(settings.insecure_registries.iter().cloned());
+        // The registry of the server is for its agents, too.
+        for server in self.servers.all() {
+            let Some(host) = host_of_url(server.address()).map(str::to_owned) else { continue };
+            if server.address().starts_with("http://") {
+                registries.insecure_hosts.push(host.clone());
+            }
+            let (username, password) = ("agent".to_owned(), identity.credential.clone());
+            registries.own_accounts.push(OwnAccount { host, username, password });
+        }
         let registries = Client::new(registries).map_err(|error| registries::of_registry(&error))?;
         let catalog = agent_parts::catalog_of_stored_pipelines(&self.data, registries);
         let profile = AgentProfile {

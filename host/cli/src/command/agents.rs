@@ -44,7 +44,7 @@ enum Command {
         #[arg(long)]
         undo: bool,
     },
-    /// Take an agent's credential away; its jobs get new attempts.
+    /// Take an agent's credential away; its jobs are lost, and get new attempts where `retry` allows.
     Remove {
         /// Its id, the beginning of it, or its name.
         agent: String,

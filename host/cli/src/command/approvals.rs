@@ -3,14 +3,13 @@
 use oxide_core::{
     api::approval::{Approval, ApprovalQuery, NewVote},
     approval::ApprovalStatus,
-    id::ApprovalId,
 };
 
 use crate::{
     exit_code::Exit,
     failure::Failure,
     local_engine::in_runtime,
-    remote::{RemoteArguments, refused},
+    remote::{RemoteArguments, find, refused},
     terminal::{on_one_line, print},
 };
 
@@ -42,8 +41,8 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Vote {
-    /// The id of the approval: `oxide approvals list` shows it.
-    approval: ApprovalId,
+    /// The id of the approval, or the beginning of it while it waits: `oxide approvals list` shows it.
+    approval: String,
     #[command(flatten)]
     remote: RemoteArguments,
     /// Why, for people.
@@ -93,7 +92,9 @@ fn line(approval: &Approval) -> String {
 fn cast(vote: &Vote, approve: bool) -> Result<(), Failure> {
     let remote = vote.remote.connect()?;
     let new = NewVote { comment: vote.comment.clone() };
-    let approval =
-        in_runtime(async { remote.client.vote(vote.approval, approve, &new).await.map_err(|error| refused(&error)) })?;
+    let approval = in_runtime(async {
+        let id = find::approval(&remote.client, remote.project.as_deref(), &vote.approval).await?;
+        remote.client.vote(id, approve, &new).await.map_err(|error| refused(&error))
+    })?;
     print(&line(&approval))
 }

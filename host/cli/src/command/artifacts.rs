@@ -24,7 +24,7 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// List the artifacts of a run.
+    /// List the artifacts of a run of this machine.
     List {
         /// Which run: its number, PIPELINE#NUMBER, the beginning of its id, or `latest` (of this project, if it has run).
         #[arg(default_value = "latest")]
@@ -33,7 +33,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Put the files of an artifact into a directory.
+    /// Put the files of an artifact into a directory. Those of a run on a server: `GET /api/v1/runs/RUN/artifacts/NAME`.
     Get {
         /// The name of the artifact.
         name: String,

@@ -20,7 +20,8 @@ pub struct Arguments {
     /// Why, for people.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Do not wait for steps to end by themselves.
+    /// Kill at once. Without it the commands of a step get SIGTERM, and what has not ended 2 seconds later is killed; then steps
+    /// with `if: always()` or `cancelled()` run, for 5 minutes at most.
     #[arg(long)]
     kill: bool,
 }

@@ -1,5 +1,7 @@
 //! `oxide login` and `oxide logout`: the token for a server.
 
+use std::fs::OpenOptions;
+
 use oxide_client::Client;
 use oxide_core::api::sign_in::Setup;
 
@@ -52,9 +54,13 @@ pub fn login(arguments: &Login) -> Result<Exit, Failure> {
             (done.token.token, done.user.name)
         }
         None => {
+            let can_ask = || OpenOptions::new().read(true).write(true).open("/dev/tty").is_ok();
+            if std::env::var_os("OXIDE_TOKEN").is_none() && !can_ask() {
+                return Err(no_token("there is no token, and no terminal to ask for one"));
+            }
             let token = password::find(&["OXIDE_TOKEN"], &format!("token for {server}"), false)?.trim().to_owned();
             if token.is_empty() {
-                return Err(Failure::usage("there is no token").hint("make one in the server: `POST /api/v1/tokens`"));
+                return Err(no_token("there is no token"));
             }
             let client = client(Some(token.clone()))?;
             let me = in_runtime(async { client.me().await.map_err(|error| refused(&error)) })?;
@@ -80,6 +86,12 @@ pub fn logout(arguments: &Logout) -> Result<Exit, Failure> {
     };
     print(&text)?;
     Ok(Exit::Success)
+}
+
+fn no_token(why: &str) -> Failure {
+    Failure::usage(why)
+        .hint("set OXIDE_TOKEN to a token of the server; `POST /api/v1/tokens` makes one")
+        .hint("the first administrator signs in with `oxide login URL --code CODE`")
 }
 
 fn which(given: Option<&str>, known: Option<&str>) -> Result<String, Failure> {

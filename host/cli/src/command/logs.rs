@@ -18,7 +18,7 @@ use crate::{
     exit_code::Exit,
     failure::Failure,
     local_engine,
-    progress::LogText,
+    progress::{LogText, remarks},
     project,
     remote::{self, RemoteArguments, watch},
     terminal::{Paint, Terminal, without_controls},
@@ -132,9 +132,8 @@ async fn print(arguments: &Arguments, store: &Store) -> Result<Exit, Failure> {
             let attempt = AttemptId { run: run.id, ..row.attempt };
             text.write(store, attempt, row.step, &mut out).await?;
             if let (Some(failure), false) = (failure_of(row), arguments.plain) {
-                writeln!(out, "  {}", paint.red(&without_controls(&failure.message))).map_err(unwritable)?;
-                if let Some(hint) = &failure.hint {
-                    writeln!(out, "  {} {}", paint.cyan("hint:"), without_controls(hint)).map_err(unwritable)?;
+                for line in remarks::failure(failure, "  ", paint) {
+                    writeln!(out, "{line}").map_err(unwritable)?;
                 }
             }
         }

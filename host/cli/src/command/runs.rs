@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use oxide_client::Client;
 use oxide_core::{
     api::run::{Run, RunQuery},
     outcome::Status,
@@ -21,6 +22,8 @@ use crate::{
 
 /// How many runs a server gives at once.
 const PAGE_MAX: u32 = 200;
+/// Of how many runs that wait it is asked why.
+const ASKED_MAX: usize = 10;
 
 /// Arguments of `oxide runs`.
 #[derive(clap::Args)]
@@ -76,9 +79,11 @@ fn of_server(arguments: &Arguments) -> Result<Exit, Failure> {
             runs.extend(page.items);
             match page.next_cursor {
                 Some(cursor) if runs.len() < wanted => query.cursor = Some(cursor),
-                _ => return Ok(runs),
+                _ => break,
             }
         }
+        tell_what_they_wait_for(&remote.client, &mut runs).await?;
+        Ok(runs)
     })?;
     if arguments.json {
         print(&format!("{}\n", json!(runs)))?;
@@ -89,6 +94,15 @@ fn of_server(arguments: &Arguments) -> Result<Exit, Failure> {
         print(&runs.iter().map(|run| line(&Shown::of_server(run), now, paint) + "\n").collect::<String>())?;
     }
     Ok(Exit::Success)
+}
+
+/// Lists do not say why a run waits; the run itself does.
+async fn tell_what_they_wait_for(client: &Client, runs: &mut [Run]) -> Result<(), Failure> {
+    let waits = |run: &&mut Run| !run.status.is_final() && run.started_at.is_none() && run.reason.is_none();
+    for run in runs.iter_mut().filter(waits).take(ASKED_MAX) {
+        run.reason = client.run(run.id).await.map_err(|error| refused(&error))?.about.reason;
+    }
+    Ok(())
 }
 
 /// What a line shows of a run.

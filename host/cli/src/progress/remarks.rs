@@ -1,6 +1,9 @@
-//! What a step left for people beside its log: annotations and its summary, as lines below the step.
+//! What a step left for people beside its log: annotations, its summary and its failure, as lines below the step.
 
-use oxide_core::event::{Annotation, Severity};
+use oxide_core::{
+    event::{Annotation, Severity},
+    outcome::Failure,
+};
 
 use crate::terminal::{Paint, without_controls};
 
@@ -38,8 +41,23 @@ pub fn summary(markdown: &str) -> Vec<String> {
     without_controls(markdown.trim()).lines().map(|line| format!("    {line}")).collect()
 }
 
+/// The lines that explain a failure: what, and what to do.
+pub fn failure(failure: &Failure, indent: &str, paint: Paint) -> Vec<String> {
+    let mut message = without_controls(&failure.message);
+    if message.is_empty() {
+        message = "it failed without a reason".to_owned();
+    }
+    let mut lines: Vec<String> = message.lines().map(|line| format!("{indent}{}", paint.red(line))).collect();
+    if let Some(hint) = &failure.hint {
+        lines.push(format!("{indent}{} {}", paint.cyan("hint:"), without_controls(hint)));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
+    use oxide_core::outcome::FailureCause;
+
     use super::*;
 
     fn annotation(file: Option<&str>, line: Option<u32>, message: &str) -> Annotation {
@@ -61,6 +79,14 @@ mod tests {
         let some = annotations(&many, false, Paint { colour: false });
         assert_eq!((some.len(), some[20].trim()), (21, "and 980 more annotations: `--verbose` shows them"));
         assert_eq!(annotations(&many, true, Paint { colour: false }).len(), 1000);
+    }
+
+    #[test]
+    fn a_failure_says_what_and_what_to_do() {
+        let lines = |failure: &Failure| super::failure(failure, "  ", Paint { colour: false });
+        let failed = Failure::new(FailureCause::Environment, "one\ntwo").with_hint("do this");
+        assert_eq!(lines(&failed), ["  one", "  two", "  hint: do this"]);
+        assert_eq!(lines(&Failure::new(FailureCause::Plugin, "")), ["  it failed without a reason"]);
     }
 
     #[test]

@@ -158,14 +158,7 @@ impl<'plan> View<'plan> {
 
     /// The lines that explain a failure: what, and what to do. The guest's last words stand in the log above it.
     fn failure(&self, failure: &Failure, step: &PlannedStep) -> Vec<String> {
-        let mut message = without_controls(&failure.message);
-        if message.is_empty() {
-            message = "it failed without a reason".to_owned();
-        }
-        let mut lines: Vec<String> = message.lines().map(|line| format!("    {}", self.paint.red(line))).collect();
-        if let Some(hint) = &failure.hint {
-            lines.push(format!("    {} {}", self.paint.cyan("hint:"), without_controls(hint)));
-        }
+        let mut lines = remarks::failure(failure, "    ", self.paint);
         lines.push(format!("    {}", self.paint.dim(&format!("at {}:{}", self.plan.file, step.span.line))));
         lines
     }

@@ -48,11 +48,13 @@ impl RemoteArguments {
             Some(token) => Some(token),
             None => home.token(&server)?,
         };
-        if token.is_none() {
+        let is_signed_in = token.is_some();
+        // First, for it says what is wrong with the address.
+        let client = Client::new(&server, token, settings.ca_file.as_deref()).map_err(|error| refused(&error))?;
+        if !is_signed_in {
             return Err(Failure::usage(format!("you are not signed in to {server}"))
                 .hint(format!("sign in with `oxide login {server}`, or set OXIDE_TOKEN")));
         }
-        let client = Client::new(&server, token, settings.ca_file.as_deref()).map_err(|error| refused(&error))?;
         Ok(Remote { client, server, project: self.project.clone().or(settings.project) })
     }
 }
@@ -60,8 +62,40 @@ impl RemoteArguments {
 /// A refusal of the server in the words of a command.
 pub fn refused(error: &ClientError) -> Failure {
     let failure = Failure::of(error);
-    match error.hint() {
+    match hint(error) {
         Some(hint) => failure.hint(hint),
         None => failure,
+    }
+}
+
+/// What to type. A server speaks to programs of all kinds; this one has commands for some of what it suggests.
+fn hint(error: &ClientError) -> Option<String> {
+    match error {
+        ClientError::Address { url, .. } if !url.contains("://") => {
+            Some(format!("say how to speak to it, too: `http://{url}` or `https://{url}`"))
+        }
+        ClientError::Refused { status, suggestions, .. }
+            if status.as_u16() == 401 && suggestions.iter().all(|text| text.starts_with("send `Authorization")) =>
+        {
+            Some("sign in with `oxide login URL`, or set OXIDE_TOKEN to another token".to_owned())
+        }
+        ClientError::Refused { status, message, .. }
+            if status.as_u16() == 404 && message.starts_with("there is no project `") =>
+        {
+            Some("name one that you may see: `--project NAME`, or `oxide config set project NAME`".to_owned())
+        }
+        other => other.hint(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_scheme_is_completed() {
+        let Err(error) = Client::new("127.0.0.1:7780", None, None) else { panic!("it is no address") };
+        let told = hint(&error).unwrap_or_default();
+        assert!(told.contains("`http://127.0.0.1:7780`"), "{told}");
     }
 }

@@ -1,14 +1,16 @@
-//! Which pipeline, run or agent of a server a person means.
+//! Which pipeline, run, approval or agent of a server a person means.
 
 use oxide_client::Client;
 use oxide_core::{
     api::{
         agent::Agent,
+        approval::ApprovalQuery,
         page::PageQuery,
         pipeline::{Pipeline, PipelineQuery},
         run::{Run, RunQuery},
     },
-    id::RunId,
+    approval::ApprovalStatus,
+    id::{ApprovalId, RunId},
 };
 
 use super::refused;
@@ -85,6 +87,50 @@ pub async fn agent(client: &Client, reference: &str) -> Result<Agent, Failure> {
     }
 }
 
+/// The approval of this id; of one that waits, the beginning of it will do.
+pub async fn approval(client: &Client, project: Option<&str>, reference: &str) -> Result<ApprovalId, Failure> {
+    if let Ok(id) = reference.parse::<ApprovalId>() {
+        return Ok(id);
+    }
+    let listed = "`oxide approvals list` lists those that wait";
+    let Some(beginning) = beginning_of_id(reference) else {
+        return Err(Failure::usage(format!(
+            "`{reference}` is no id of an approval, nor the first 4 characters of one"
+        ))
+        .hint(listed));
+    };
+    let mut query = ApprovalQuery {
+        limit: Some(PAGE),
+        project: project.map(str::to_owned),
+        status: Some(ApprovalStatus::Waiting),
+        ..ApprovalQuery::default()
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = client.approvals(&query).await.map_err(|error| refused(&error))?;
+        found.extend(page.items.into_iter().filter(|approval| approval.id.to_string().starts_with(&beginning)));
+        match page.next_cursor {
+            Some(cursor) => query.cursor = Some(cursor),
+            None => break,
+        }
+    }
+    match found.as_slice() {
+        [] => Err(Failure::usage(format!("no approval that waits begins with `{reference}`")).hint(listed)),
+        [approval] => Ok(approval.id),
+        _ => {
+            let shown = found.iter().map(|it| format!("{} ({} › {})", it.id, it.pipeline_name, it.stage));
+            let shown = shown.collect::<Vec<_>>().join(", ");
+            Err(Failure::usage(format!("`{reference}` may be any of: {shown}")).hint("write more of the id"))
+        }
+    }
+}
+
+/// What can be the beginning of an id, as ids are written. One that is too short, or empty, is none.
+fn beginning_of_id(reference: &str) -> Option<String> {
+    let is_id = reference.len() >= 4 && reference.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    is_id.then(|| reference.to_ascii_lowercase())
+}
+
 fn none_such(reference: &str) -> Failure {
     Failure::usage(format!("there is no run `{reference}` on the server")).hint("`oxide runs --remote` lists them")
 }
@@ -109,8 +155,7 @@ impl<'a> Wanted<'a> {
         if let (Ok(number), false) = (number.parse(), number.starts_with('0')) {
             return Some(Wanted::Number { pipeline, number });
         }
-        let is_id = reference.len() >= 4 && reference.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-        is_id.then(|| Wanted::Id(reference.to_ascii_lowercase()))
+        beginning_of_id(reference).map(Wanted::Id)
     }
 
     fn pipeline(&self) -> Option<&str> {
@@ -144,5 +189,6 @@ mod tests {
         assert_eq!(Wanted::read("0192AB"), Some(Wanted::Id("0192ab".into())));
         assert_eq!(Wanted::read("abc"), None);
         assert_eq!(Wanted::read("nonsense"), None);
+        assert_eq!((beginning_of_id("01920000").as_deref(), beginning_of_id("")), (Some("01920000"), None));
     }
 }

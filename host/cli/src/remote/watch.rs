@@ -1,22 +1,34 @@
 //! Shows the log of a run of a server while it goes.
 
-use std::io::{BufWriter, IsTerminal as _, Write, stdout};
+use std::{
+    collections::BTreeMap,
+    io::{BufWriter, IsTerminal as _, Write, stdout},
+    time::Duration,
+};
 
-use oxide_client::{Client, LogPart};
+use oxide_client::{Client, LogPart, LogStream};
 use oxide_core::{
-    api::log::{LogEnd, LogLine, LogLines, LogQuery},
+    api::{
+        log::{LogEnd, LogLine, LogLines, LogQuery},
+        run::{RunDetails, Step},
+    },
     id::{JobIndex, RunId, StepIndex},
+    outcome,
 };
 
 use super::refused;
 use crate::{
     failure::Failure,
-    progress::LogText,
-    terminal::{Paint, Terminal, without_controls},
+    progress::{LogText, remarks},
+    terminal::{Paint, Terminal, on_one_line, without_controls},
 };
 
 /// How many lines are asked for at once.
 const PAGE: u32 = 5_000;
+/// When no line comes for so long, the run is asked what it waits for.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How long until it is asked again once it has begun: most likely a step has nothing to say.
+const LONGER_SILENCE: Duration = Duration::from_secs(30);
 
 /// How lines are shown.
 #[derive(Clone, Copy, Debug)]
@@ -27,22 +39,30 @@ pub struct Style {
     pub times: bool,
 }
 
-/// Prints the log from line 1 on until the run (or the part that the query names) has ended.
+/// Prints the log from line 1 on until the run (or the part that the query names) has ended, and then what failed. What it
+/// waits for meanwhile is said on the standard error.
 pub async fn watch(client: &Client, run: RunId, query: &LogQuery, style: Style) -> Result<Option<LogEnd>, Failure> {
+    let mut shown = Shown::new(style, Names::of(&details(client, run).await?));
     let mut stream = client.follow_logs(run, query);
-    let mut shown = Shown::new(style);
-    while let Some(part) = stream.next().await.map_err(|error| refused(&error))? {
-        match part {
-            LogPart::Lines(lines) => shown.lines(&lines).map_err(|error| Failure::unwritable(&error))?,
-            LogPart::End(end) => return Ok(Some(end)),
+    let mut silence = Silence { client, run, pause: SILENCE, told: None };
+    let end = loop {
+        match silence.until_next(&mut stream).await? {
+            Some(LogPart::Lines(lines)) => shown.lines(&lines).map_err(|error| Failure::unwritable(&error))?,
+            Some(LogPart::End(end)) => break Some(end),
+            None => break None,
         }
+    };
+    if !style.plain {
+        let now = details(client, run).await?;
+        shown.failures(&now, query, &mut stdout().lock()).map_err(|error| Failure::unwritable(&error))?;
     }
-    Ok(None)
+    Ok(end)
 }
 
-/// Prints the log as it is now, from line 1 on.
+/// Prints the log as it is now, from line 1 on, and what failed.
 pub async fn show(client: &Client, run: RunId, query: &LogQuery, style: Style) -> Result<(), Failure> {
-    let mut shown = Shown::new(style);
+    let now = details(client, run).await?;
+    let mut shown = Shown::new(style, Names::of(&now));
     let mut query = LogQuery { limit: Some(PAGE), ..query.clone() };
     loop {
         let page = client.logs(run, &query).await.map_err(|error| refused(&error))?;
@@ -51,9 +71,123 @@ pub async fn show(client: &Client, run: RunId, query: &LogQuery, style: Style) -
         }
         match page.next_cursor {
             Some(cursor) => query.cursor = Some(cursor),
-            None => return Ok(()),
+            None => break,
         }
     }
+    if !style.plain {
+        shown.failures(&now, &query, &mut stdout().lock()).map_err(|error| Failure::unwritable(&error))?;
+    }
+    Ok(())
+}
+
+async fn details(client: &Client, run: RunId) -> Result<RunDetails, Failure> {
+    client.run(run).await.map_err(|error| refused(&error))
+}
+
+/// Says what a run waits for when no lines come.
+struct Silence<'a> {
+    client: &'a Client,
+    run: RunId,
+    /// How long nothing must come before it is asked.
+    pause: Duration,
+    /// What was said last.
+    told: Option<String>,
+}
+
+impl Silence<'_> {
+    async fn until_next(&mut self, stream: &mut LogStream) -> Result<Option<LogPart>, Failure> {
+        self.pause = SILENCE;
+        let next = stream.next();
+        tokio::pin!(next);
+        loop {
+            tokio::select! {
+                part = &mut next => return part.map_err(|error| refused(&error)),
+                () = tokio::time::sleep(self.pause) => self.ask().await,
+            }
+        }
+    }
+
+    /// Asks the run. A server that cannot be reached is the business of the stream.
+    async fn ask(&mut self) {
+        let Ok(RunDetails { about, .. }) = self.client.run(self.run).await else { return };
+        if about.started_at.is_some() {
+            self.pause = LONGER_SILENCE;
+        }
+        if about.status.is_final() || about.reason.is_none() || about.reason == self.told {
+            return;
+        }
+        if let Some(reason) = &about.reason {
+            eprintln!("waiting: {}", on_one_line(reason));
+        }
+        self.told = about.reason;
+    }
+}
+
+/// A step of an attempt of a job.
+type StepKey = (JobIndex, u32, StepIndex);
+
+/// How the jobs and steps of a run are called.
+#[derive(Debug, Default)]
+struct Names {
+    jobs: BTreeMap<JobIndex, String>,
+    steps: BTreeMap<StepKey, String>,
+}
+
+impl Names {
+    fn of(run: &RunDetails) -> Names {
+        let mut names = Names::default();
+        for job in run.stages.iter().flat_map(|stage| &stage.jobs) {
+            names.jobs.insert(job.job, job.name.clone());
+            for attempt in &job.attempts {
+                let steps = attempt.steps.iter();
+                names.steps.extend(steps.map(|step| ((job.job, attempt.attempt, step.step), step.name.clone())));
+            }
+        }
+        names
+    }
+
+    /// `job › step`. A job that is not known is called as its stage, which it is unless it has a matrix.
+    fn heading(&self, key: StepKey, stage: &str, step: Option<&str>) -> String {
+        let (job, attempt, index) = key;
+        let job = self.jobs.get(&job).map_or(stage, String::as_str);
+        let known = step.or_else(|| self.steps.get(&key).map(String::as_str));
+        let step = known.map_or_else(|| format!("step {}", index.0 + 1), str::to_owned);
+        let attempt = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+        without_controls(&format!("{job} › {step}{attempt}"))
+    }
+}
+
+/// A step that failed, and what of it is shown.
+struct Failed<'a> {
+    key: StepKey,
+    stage: &'a str,
+    step: &'a Step,
+    failure: &'a outcome::Failure,
+}
+
+/// The steps that failed in the part of a run that the query names, in the order of the run.
+fn failed<'a>(run: &'a RunDetails, query: &LogQuery) -> Vec<Failed<'a>> {
+    let mut found = Vec::new();
+    for stage in run.stages.iter().filter(|stage| is_wanted(query.stage.as_deref(), &[stage.name.as_str()])) {
+        for job in stage.jobs.iter().filter(|job| query.job.is_none_or(|wanted| job.job.0 == wanted)) {
+            for attempt in job.attempts.iter().filter(|it| query.attempt.is_none_or(|wanted| it.attempt == wanted)) {
+                for step in &attempt.steps {
+                    let position = step.step.to_string();
+                    let names = [step.id.as_deref().unwrap_or(&step.name), step.name.as_str(), position.as_str()];
+                    let failure = step.record.as_ref().and_then(|record| record.failure.as_ref());
+                    if let Some(failure) = failure.filter(|_| is_wanted(query.step.as_deref(), &names)) {
+                        let key = (job.job, attempt.attempt, step.step);
+                        found.push(Failed { key, stage: &stage.name, step, failure });
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+fn is_wanted(wanted: Option<&str>, names: &[&str]) -> bool {
+    wanted.is_none_or(|wanted| names.contains(&wanted))
 }
 
 /// What has been printed so far.
@@ -61,13 +195,14 @@ struct Shown {
     style: Style,
     paint: Paint,
     as_it_is: bool,
-    heading: Option<(JobIndex, u32, StepIndex)>,
+    names: Names,
+    heading: Option<StepKey>,
 }
 
 impl Shown {
-    fn new(style: Style) -> Shown {
+    fn new(style: Style, names: Names) -> Shown {
         let as_it_is = style.plain && !stdout().is_terminal();
-        Shown { style, paint: Paint { colour: Terminal::stdout().colour }, as_it_is, heading: None }
+        Shown { style, paint: Paint { colour: Terminal::stdout().colour }, as_it_is, names, heading: None }
     }
 
     fn lines(&mut self, lines: &LogLines) -> std::io::Result<()> {
@@ -85,25 +220,164 @@ impl Shown {
         self.text().write_text(line.at, line.stream, line.text.as_bytes(), &mut out)
     }
 
+    /// Says of each step that failed why, and what to do: its log does not know, and it may have none.
+    fn failures(&mut self, run: &RunDetails, query: &LogQuery, out: &mut dyn Write) -> std::io::Result<()> {
+        for Failed { key, stage, step, failure } in failed(run, query) {
+            self.heading(out, key, stage, Some(&step.name))?;
+            for line in remarks::failure(failure, "  ", self.paint) {
+                writeln!(out, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+
     /// Says which step the lines that follow are of, if those before were of another one.
-    fn heading(
-        &mut self,
-        out: &mut dyn Write,
-        step: (JobIndex, u32, StepIndex),
-        stage: &str,
-        name: Option<&str>,
-    ) -> std::io::Result<()> {
-        if self.style.plain || self.heading.replace(step) == Some(step) {
+    fn heading(&mut self, out: &mut dyn Write, key: StepKey, stage: &str, step: Option<&str>) -> std::io::Result<()> {
+        if self.style.plain || self.heading.replace(key) == Some(key) {
             return Ok(());
         }
-        let (_, attempt, index) = step;
-        let name = name.map_or_else(|| format!("step {}", index.0 + 1), str::to_owned);
-        let attempt = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
-        writeln!(out, "{}", self.paint.bold(&without_controls(&format!("{stage} › {name}{attempt}"))))
+        writeln!(out, "{}", self.paint.bold(&self.names.heading(key, stage, step)))
     }
 
     fn text(&self) -> LogText<'_> {
         let indent = if self.style.plain { "" } else { "  " };
         LogText { indent, paint: self.paint, times: self.style.times, as_it_is: self.as_it_is }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oxide_core::{
+        api::{
+            plugin::PluginRef,
+            run::{Attempt, Job, Run, RunGit, Stage},
+        },
+        effects::StepEffects,
+        event::StepRecord,
+        limit::{Limits, Usage},
+        outcome::{FailureCause, Status},
+        time::Timestamp,
+    };
+    use serde_json::{Map, Value as Json};
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp(0);
+
+    fn step(index: u32, name: &str, failure: Option<outcome::Failure>) -> Step {
+        let status = if failure.is_some() { Status::Failure } else { Status::Success };
+        let record = StepRecord {
+            status,
+            reason: None,
+            failure,
+            try_number: 1,
+            started_at: AT,
+            ended_at: AT,
+            usage: Usage::default(),
+            limits: Limits::default(),
+            effects: StepEffects::default(),
+            outputs: Map::new(),
+            annotations: Vec::new(),
+            summary: String::new(),
+        };
+        Step {
+            step: StepIndex(index),
+            id: None,
+            name: name.to_owned(),
+            plugin: PluginRef { reference: "oxide/run@1".to_owned(), digest: String::new() },
+            status,
+            reason: None,
+            started_at: Some(AT),
+            ended_at: Some(AT),
+            record: Some(Box::new(record)),
+        }
+    }
+
+    fn job(index: u32, name: &str, steps: Vec<Step>) -> Job {
+        let attempt = Attempt {
+            attempt: 1,
+            agent: None,
+            status: Status::Failure,
+            reason: None,
+            queued_at: AT,
+            started_at: Some(AT),
+            ended_at: Some(AT),
+            steps,
+        };
+        Job {
+            job: JobIndex(index),
+            name: name.to_owned(),
+            matrix: Map::new(),
+            runs_on: Vec::new(),
+            status: Status::Failure,
+            reason: None,
+            ended_at: Some(AT),
+            attempts: vec![attempt],
+        }
+    }
+
+    /// A stage `test` of two cells; the second fails for want of a secret.
+    fn run() -> RunDetails {
+        let failure = outcome::Failure::new(FailureCause::Environment, "the secret `NOPE` is not set");
+        let jobs = vec![
+            job(0, "test (v=1)", vec![step(0, "echo", None)]),
+            job(1, "test (v=2)", vec![step(0, "echo", None), step(1, "push", Some(failure.with_hint("set it")))]),
+        ];
+        let stage = Stage {
+            name: "test".to_owned(),
+            depends_on: Vec::new(),
+            status: Status::Failure,
+            reason: None,
+            approval: None,
+            started_at: Some(AT),
+            ended_at: Some(AT),
+            jobs,
+        };
+        let about = Run {
+            id: RunId(uuid::Uuid::nil()),
+            number: 1,
+            project: None,
+            pipeline: None,
+            pipeline_name: "shop".to_owned(),
+            pipeline_version: None,
+            status: Status::Failure,
+            reason: None,
+            trigger: Json::Null,
+            git: RunGit::default(),
+            priority: 0,
+            created_by: None,
+            retry_of: None,
+            created_at: AT,
+            started_at: Some(AT),
+            ended_at: Some(AT),
+            duration_ms: Some(0),
+        };
+        RunDetails { about, stages: vec![stage] }
+    }
+
+    #[test]
+    fn headings_name_the_cell_and_the_step() {
+        let names = Names::of(&run());
+        assert_eq!(names.heading((JobIndex(0), 1, StepIndex(0)), "test", None), "test (v=1) › echo");
+        assert_eq!(names.heading((JobIndex(1), 2, StepIndex(0)), "test", Some("x")), "test (v=2) › x (attempt 2)");
+        assert_eq!(names.heading((JobIndex(7), 1, StepIndex(1)), "test", None), "test › step 2");
+    }
+
+    #[test]
+    fn what_failed_is_told_with_its_hint() {
+        let told = |query: &LogQuery| {
+            let mut shown = Shown::new(Style { plain: false, times: false }, Names::of(&run()));
+            shown.paint = Paint { colour: false };
+            let mut out = Vec::new();
+            shown.failures(&run(), query, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let whole = "test (v=2) › push\n  the secret `NOPE` is not set\n  hint: set it\n";
+        let step = |step: &str| LogQuery { step: Some(step.to_owned()), ..LogQuery::default() };
+        assert_eq!(told(&LogQuery::default()), whole);
+        assert_eq!(told(&step("push")), whole);
+        assert_eq!(told(&step("1")), whole);
+        assert_eq!(told(&step("echo")), "");
+        assert_eq!(told(&LogQuery { stage: Some("other".to_owned()), ..LogQuery::default() }), "");
     }
 }

@@ -10,10 +10,8 @@ use std::{
 };
 
 use oxide_agent::{Session, Wish};
-use oxide_blobs::Blobs;
+use oxide_api::engine::Engine;
 use oxide_core::id::AgentId;
-use oxide_orchestrator::Election;
-use oxide_registry::oci::{Client, ClientSettings};
 use uuid::Uuid;
 
 use super::config::ServerConfig;
@@ -39,8 +37,7 @@ pub async fn start(
     config: &ServerConfig,
     listens: SocketAddr,
     data: &Path,
-    election: &Election,
-    blobs: Arc<Blobs>,
+    engine: &Engine,
 ) -> Result<EmbeddedAgent, Failure> {
     let id = id(data).map_err(|error| {
         Failure::trouble("could not keep who the agent of the server is").because(&error).hint(in_the_way(data))
@@ -49,9 +46,7 @@ pub async fn start(
         Failure::trouble("could not start the agent of the server").because(&error).hint(in_the_way(data))
     })?;
     let session = Arc::new(session);
-    let mut settings = ClientSettings::default();
-    settings.insecure_hosts.extend(config.insecure_registries.iter().cloned());
-    let client = Client::new(settings).map_err(|error| registries::of_registry(&error))?;
+    let client = engine.pipelines.registries().client().map_err(|error| registries::of_registry(&error))?;
     let catalog = agent_parts::catalog_of_stored_pipelines(data, client);
     let slots = match config.agent.slots {
         0 => agent_parts::slots(),
@@ -68,7 +63,14 @@ pub async fn start(
         docker_host: None,
         spool_bytes_max: Some(SPOOL_BYTES_MAX),
     };
-    let agent = agent_parts::agent(profile, data, &session, Arc::new(election.control()), blobs, catalog)?;
+    let agent = agent_parts::agent(
+        profile,
+        data,
+        &session,
+        Arc::new(engine.election.control()),
+        engine.blobs.clone(),
+        catalog,
+    )?;
     Ok(EmbeddedAgent { running: RunningAgent::start(agent), _session: session })
 }
 

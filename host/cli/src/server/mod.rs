@@ -106,7 +106,7 @@ impl Server {
             connection.map(|nats| (nats::publish(&nats, &store, &engine.election), nats::answer(nats, &state)));
         let traces = traces::tell(&config.traces, &state)?;
         let agent = match config.agent.enabled {
-            true => Some(agent::start(config, address, data, &engine.election, engine.blobs.clone()).await?),
+            true => Some(agent::start(config, address, data, &engine).await?),
             false => None,
         };
         let housekeeping = tokio::spawn(housekeeping::run(store.clone(), config.retention.clone()));

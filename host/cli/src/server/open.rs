@@ -10,7 +10,7 @@ use oxide_api::{
 };
 use oxide_bus::{Bus, nats::Nats};
 use oxide_orchestrator::{Candidate, Clock, Election, Forward, Orchestrator, Tail};
-use oxide_planner::{Registries, StoredPipelines, Supply};
+use oxide_planner::{StoredPipelines, Supply};
 use oxide_registry::policy::Policy;
 use oxide_store::{KeySource, LeaderInfo, Location, OwnerId, Store, Vault, VaultError};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -56,13 +56,15 @@ pub async fn open(
     };
     let session_key = SessionKey(secret("session key").await?);
     // All servers of the database have it.
-    let hex: String = secret("cluster secret").await?.iter().map(|byte| format!("{byte:02x}")).collect();
-    let cluster_secret = ClusterSecret::new(hex).map_err(|error| Failure::trouble(error.to_string()))?;
+    let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let shared = |text: String| ClusterSecret::new(text).map_err(|error| Failure::trouble(error.to_string()));
+    let cluster_secret = shared(hex(secret("cluster secret").await?))?;
+    let registry_password = hex(secret("registry password").await?);
     let blobs = BlobsArguments { blobs: config.blobs.clone(), blobs_endpoint: config.blobs_endpoint.clone() };
     let blobs = blobs::open(&blobs, data)?;
     let policy = Policy::of_project(data)
         .map_err(|error| Failure::unusable("could not use the trust policy of the server").because(&error))?;
-    let registries = Registries { insecure_hosts: config.insecure_registries.clone(), reach: config.reach(address) };
+    let registries = config.registries(address, &registry_password);
     let on_fetch: fn(&str) = |reference| tracing::info!("fetching {reference}");
     let pipelines = StoredPipelines::new(Supply::in_directory(data, policy, registries, on_fetch));
     let bus = Bus::new();
@@ -100,6 +102,7 @@ pub async fn open(
         blobs,
         vault,
         cluster_secret: Some(cluster_secret),
+        registry_secret: Some(shared(registry_password)?),
         bus_check,
     };
     Ok(Opened { engine, store, candidate, session_key, clock })

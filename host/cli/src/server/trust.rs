@@ -3,7 +3,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use oxide_registry::oci::Reach;
+use oxide_planner::Registries;
+use oxide_registry::oci::{OwnAccount, Reach, host_of_url};
 
 use super::config::ServerConfig;
 
@@ -25,6 +26,31 @@ impl ServerConfig {
         self.agent.host_jobs.unwrap_or_else(|| self.is_of_this_machine(listens))
     }
 
+    /// The hosts by which references name the registry of this server.
+    fn own_registry(&self, listens: SocketAddr) -> Vec<String> {
+        let mut hosts = ["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{}", listens.port())).to_vec();
+        hosts.push(listens.to_string());
+        hosts.extend(self.url.as_deref().and_then(host_of_url).map(str::to_owned));
+        hosts
+    }
+
+    /// How registries are reached; its own with this password.
+    pub fn registries(&self, listens: SocketAddr, password: &str) -> Registries {
+        let own = self.own_registry(listens);
+        let account = |host: &String| OwnAccount {
+            host: host.clone(),
+            username: "server".to_owned(),
+            password: password.to_owned(),
+        };
+        let own_accounts = own.iter().map(account).collect();
+        let mut insecure_hosts = self.insecure_registries.clone();
+        insecure_hosts.push(listens.to_string());
+        if let Some(url) = self.url.as_deref().filter(|url| url.starts_with("http://")) {
+            insecure_hosts.extend(host_of_url(url).map(str::to_owned));
+        }
+        Registries { insecure_hosts, reach: self.reach(listens), own_accounts }
+    }
+
     /// Which hosts are asked for those who use a server that listens here.
     pub fn reach(&self, listens: SocketAddr) -> Reach {
         let is_local = self.is_of_this_machine(listens);
@@ -34,14 +60,9 @@ impl ServerConfig {
         }
         let mut hosts = self.private_hosts.clone().unwrap_or_default();
         hosts.extend(self.insecure_registries.iter().cloned());
-        // Its own registry.
-        hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{}", listens.port())));
-        hosts.push(listens.to_string());
-        if let Some((_, rest)) = self.url.as_deref().and_then(|url| url.split_once("://")) {
-            let authority = rest.split('/').next().unwrap_or_default();
-            let has_port = authority.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok());
-            hosts.push(if has_port { authority.to_owned() } else { format!("{authority}:443") });
-        }
+        let has_port = |host: &str| host.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok());
+        let own = self.own_registry(listens);
+        hosts.extend(own.into_iter().map(|host| if has_port(&host) { host } else { format!("{host}:443") }));
         Reach { private_hosts: Some(hosts), folders }
     }
 }
@@ -73,6 +94,6 @@ mod tests {
         let told = "local_repositories = true\nprivate_hosts = [\"git.lan\"]\n[agent]\nhost_jobs = true";
         let (host_jobs, folders, hosts) = decided(told, "0.0.0.0:7780");
         assert!(host_jobs && folders && hosts.unwrap().contains(&"git.lan".to_owned()));
-        assert_eq!(decided("[agent]\nhost_jobs = false", "127.0.0.1:1").0, false);
+        assert!(!decided("[agent]\nhost_jobs = false", "127.0.0.1:1").0);
     }
 }

@@ -285,7 +285,7 @@ pub struct RunSummary {
     pub markdown: String,
 }
 
-/// The outputs of a step that reads test reports, such as `oxide/junit`: counts, and what else it tells.
+/// What a step that reads test reports, such as `oxide/junit`, counted, and what else it tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestReport {
     /// The name of the stage.
@@ -304,7 +304,7 @@ pub struct TestReport {
     pub failed: u64,
     /// How many of them were skipped.
     pub skipped: u64,
-    /// All outputs of the step.
+    /// All outputs of the step; one that failed has none.
     pub outputs: Map<String, Json>,
 }
 

@@ -72,6 +72,11 @@ pub fn how_to_set(name: &str) -> String {
     format!("set the environment variable {name}, add a line `{name}=…` to `.env`, or write `--secret {name}=…`")
 }
 
+/// The same for a job, which does not know whether a server has sent it.
+pub fn how_to_set_for_job(name: &str) -> String {
+    format!("on a server: `oxide secrets set {name}`; here: {}", how_to_set(name))
+}
+
 /// Can a secret have this name? Letters, digits and `_`, and no digit at the beginning, as for environment variables.
 pub fn is_secret_name(name: &str) -> bool {
     let mut characters = name.chars();

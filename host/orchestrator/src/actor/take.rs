@@ -76,7 +76,7 @@ impl Actor {
             // The handle has made a `Submit` of it.
             Call::Retry(_) => Err(OrchestratorError::Misunderstood { call: "retry".into() }),
         };
-        turn.answers.push(Deferred::Call(Asked { call: asked, answer }, reply));
+        turn.answers.push(Deferred::Call(Box::new(Asked { call: asked, answer }), reply));
     }
 
     fn end(&mut self, turn: &mut Turn, run: RunId, event: RunEvent) -> Result<Reply, OrchestratorError> {

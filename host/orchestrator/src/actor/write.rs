@@ -10,7 +10,7 @@ use crate::{
     AskedSecrets, Cause, OrchestratorError, Reply,
     command::{Answer, Command, Undelivered},
     tail::Written,
-    turn::{Committed, Deferred, Leased, Turn},
+    turn::{Asked, Committed, Deferred, Leased, Turn},
 };
 
 /// How often, and with which pauses, secrets are asked for before a job is given up.
@@ -37,7 +37,8 @@ impl Actor {
         for answer in turn.answers {
             match answer {
                 Deferred::Call(asked, _) if cause.is_about_content() && !turn.is_apart => {
-                    self.apart.push_back(Command::Call(asked.call, asked.answer));
+                    let Asked { call, answer } = *asked;
+                    self.apart.push_back(Command::Call(call, answer));
                 }
                 // An agent would say it again and again.
                 Deferred::Call(ref asked, _) if cause.is_about_content() && asked.call.is_of_an_agent() => {

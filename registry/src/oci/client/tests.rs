@@ -74,6 +74,7 @@ fn client(registries: &[&Server]) -> (tempfile::TempDir, Client) {
     let settings = ClientSettings {
         reach: crate::oci::Reach::default(),
         insecure_hosts: Vec::new(),
+        own_accounts: Vec::new(),
         accounts,
         first_wait: Duration::from_millis(1),
         silence: Duration::from_millis(400),

@@ -197,7 +197,12 @@ async fn create(
         created_at: now,
     };
     let mut transaction = state.store.begin().await?;
-    let row = transaction.create_pipeline(&row).await?;
+    let row = transaction.create_pipeline(&row).await.map_err(|error| match ApiError::from(error) {
+        error if error.kind() == ErrorKind::Conflict => error.suggest(
+            "or change the one that has it with `PUT /api/v1/pipelines/{id}`; `GET /api/v1/pipelines` tells its id",
+        ),
+        error => error,
+    })?;
     put_schedules(&mut transaction, id, &accepted.schedules, now).await?;
     let kind = EventKind::PipelineCreated { pipeline: id, name, version: row.latest_version };
     tell(&mut transaction, Event::of_project(project.id, now, kind)).await?;

@@ -127,6 +127,7 @@ async fn receive(
     let refused = || {
         ApiError::new(ErrorKind::Unauthorized, "the signature is wrong, or nobody has told this server the secret")
             .suggest("`PUT /api/v1/projects/{project}/webhooks/{forge}` stores the secret; the same goes into the forge's settings")
+            .suggest("`?project=NAME` in the address of the webhook names the project; without it, `default` is meant")
     };
     let reference = query.project.as_deref().unwrap_or(DEFAULT_PROJECT);
     let project = match reference.parse::<ProjectId>() {
