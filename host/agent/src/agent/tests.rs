@@ -393,6 +393,7 @@ async fn an_agent_that_is_killed_goes_on_from_wherever_it_was() {
         let mut helper = start_helper(data.path(), id, &server);
         let heard = || link.reports.lock().unwrap().iter().any(|report| report.attempt == attempt);
         until("the agent works", heard).await;
+        until("its command runs", || processes_of(id) > 0).await;
         link.is_away.store(round % 2 == 1, SeqCst);
         tokio::time::sleep(Duration::from_millis(400 + 170 * round)).await;
         helper.kill().unwrap();

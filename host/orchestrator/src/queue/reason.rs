@@ -109,7 +109,7 @@ impl Queue {
         for Known { worker, .. } in self.workers.values().filter(|known| !known.worker.silent) {
             let labels: Vec<_> = worker.labels.iter().map(String::as_str).collect();
             let mut words = vec![format!("[{}]", labels.join(", "))];
-            words.extend(worker.capabilities.iter().map(|capability| capability.as_str().to_owned()));
+            words.extend(of_note(&worker.capabilities));
             *alike.entry(words.join(" ")).or_default() += 1;
         }
         if alike.is_empty() {
@@ -127,6 +127,12 @@ fn wanted(need: &Need) -> String {
     if !labels.is_empty() {
         words.push(format!("labels [{}]", labels.join(", ")));
     }
-    words.extend(need.capabilities.iter().map(|capability| capability.as_str().to_owned()));
+    words.extend(of_note(&need.capabilities));
     if words.is_empty() { String::new() } else { format!(" with {}", words.join(" and ")) }
+}
+
+/// Capabilities by name. Nearly everybody has `host`, and who misses it is told so in a sentence.
+fn of_note<'a>(capabilities: impl IntoIterator<Item = &'a AgentCapability>) -> Vec<String> {
+    let noted = capabilities.into_iter().filter(|capability| **capability != AgentCapability::Host);
+    noted.map(|capability| capability.as_str().to_owned()).collect()
 }

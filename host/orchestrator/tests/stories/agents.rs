@@ -50,7 +50,7 @@ async fn a_job_with_containers_waits_for_an_agent_that_can_start_them() {
     let id = run.id;
     house.orchestrator.submit(run).await.unwrap();
     let reason = house.store.attempts(id).await.unwrap()[0].reason.clone();
-    assert_eq!(reason.as_deref(), Some("no agent with nix and host; agents: [linux] host"));
+    assert_eq!(reason.as_deref(), Some("no agent with nix; agents: [linux]"));
     let able = Agent::join(&house.orchestrator, "able", 1).await;
     let mut register = able.register("able", 1);
     register.capabilities = vec![AgentCapability::Nix, AgentCapability::Host];
