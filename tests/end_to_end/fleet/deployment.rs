@@ -4,6 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -66,6 +67,8 @@ pub struct Fleet {
     pub database_gate: Option<Gate>,
     pub nats: Option<Nats>,
     ports: Vec<u16>,
+    /// The server that answered last. One that is gone is not asked again and again: its client insists for seconds.
+    answers: AtomicUsize,
     token: String,
     pub runtime: Runtime,
 }
@@ -154,8 +157,17 @@ impl Fleet {
             Process::new(folder.path(), &format!("server-{index}"), arguments, environment.clone())
         });
         let servers = servers.collect();
-        let mut fleet =
-            Fleet { servers, agents: Vec::new(), database_gate, nats, ports, token: String::new(), runtime, folder };
+        let mut fleet = Fleet {
+            servers,
+            agents: Vec::new(),
+            database_gate,
+            nats,
+            ports,
+            answers: AtomicUsize::new(0),
+            token: String::new(),
+            runtime,
+            folder,
+        };
         // One after the other: a server that starts while nobody can sign in makes a new code in the place of the last.
         for index in 0..shape.servers() {
             fleet.servers[index].start();
@@ -207,14 +219,18 @@ impl Fleet {
         Client::new(&format!("http://{}", self.server_address(index)), token, None).unwrap()
     }
 
-    /// Asks the first server that answers; waits while none does.
+    /// Asks the server that answered last, or the first that answers; waits while none does.
     pub fn block_on<T>(&self, ask: impl AsyncFn(Client) -> Result<T, ClientError>) -> T {
         let deadline = Instant::now() + Duration::from_secs(90);
         loop {
             let mut last = None;
-            for index in 0..self.ports.len() {
+            let first = self.answers.load(Ordering::SeqCst);
+            for index in (first..first + self.ports.len()).map(|index| index % self.ports.len()) {
                 match self.runtime.block_on(ask(self.client(index))) {
-                    Ok(value) => return value,
+                    Ok(value) => {
+                        self.answers.store(index, Ordering::SeqCst);
+                        return value;
+                    }
                     Err(error) if error.is_passing() => last = Some(error),
                     Err(error) => panic!("{error:?}\n{}", self.logs()),
                 }
