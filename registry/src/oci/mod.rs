@@ -22,5 +22,5 @@ pub use credentials::{CredentialsError, OwnAccount};
 pub use digest::{Digest, DigestError};
 pub use error::OciError;
 pub use publication::{MoveError, Publication, Pushed};
-pub use reach::{NotReached, Reach, is_public};
+pub use reach::{NotReached, Reach};
 pub use reference::{OciReference, OciReferenceError, REFERENCE_BYTES_MAX, Repository, host_of_url};

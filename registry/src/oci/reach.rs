@@ -1,10 +1,11 @@
 //! Which hosts are asked in the name of somebody else: a server that asks for others must not lend them its place in a network.
 
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
+use oxide_core::grant::is_public;
 use reqwest::{
     Url,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -132,68 +133,12 @@ fn bare(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.')
 }
 
-/// Is it an address of the internet, and not one of this machine, of a private network or for a special purpose?
-pub fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            let is_special = a == 0
-                || a >= 224
-                || (a == 100 && (64..128).contains(&b))
-                || (a == 192 && b == 0 && c == 0)
-                || (a == 198 && (b == 18 || b == 19));
-            !(is_special || v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_documentation())
-        }
-        IpAddr::V6(v6) => {
-            let [first, second, ..] = v6.segments();
-            // Teredo and 6to4 hold an address of IPv4, which may be private.
-            let holds_v4 = first == 0x2002 || (first == 0x2001 && second == 0);
-            first & 0xe000 == 0x2000 && !holds_v4 && !is_documentation(v6)
-        }
-    }
-}
-
-fn is_documentation(address: Ipv6Addr) -> bool {
-    address.segments()[..2] == [0x2001, 0xdb8]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn public(hosts: &[&str]) -> Reach {
         Reach { private_hosts: Some(hosts.iter().map(|host| (*host).to_owned()).collect()), folders: false }
-    }
-
-    #[test]
-    fn addresses_of_the_internet_are_public() {
-        for text in ["1.1.1.1", "140.82.121.3", "2606:4700::1111", "::ffff:1.1.1.1"] {
-            assert!(is_public(text.parse().unwrap()), "{text}");
-        }
-        for text in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "0.0.0.0",
-            "100.64.0.1",
-            "224.0.0.1",
-            "255.255.255.255",
-            "192.0.0.1",
-            "198.18.0.1",
-            "::1",
-            "::",
-            "fe80::1",
-            "fd00::1",
-            "::ffff:127.0.0.1",
-            "64:ff9b::7f00:1",
-            "2002:7f00:1::",
-            "2001:db8::1",
-            "ff02::1",
-        ] {
-            assert!(!is_public(text.parse().unwrap()), "{text}");
-        }
     }
 
     #[tokio::test]

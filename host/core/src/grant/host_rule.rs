@@ -166,30 +166,22 @@ pub fn is_public(address: IpAddr) -> bool {
             if let Some(v4) = embedded_v4(v6) {
                 return is_public(IpAddr::V4(v4));
             }
-            let first = v6.segments()[0];
-            let documentation = first == 0x2001 && v6.segments()[1] == 0xdb8;
-            let unique_local = first & 0xfe00 == 0xfc00;
-            let link_local = first & 0xffc0 == 0xfe80;
-            let site_local = first & 0xffc0 == 0xfec0;
-            !(v6.is_loopback()
-                || v6.is_unspecified()
-                || v6.is_multicast()
-                || documentation
-                || unique_local
-                || link_local
-                || site_local)
+            let [first, second, ..] = v6.segments();
+            // Teredo and 6to4 lead to an address of IPv4, which may be private.
+            let is_tunnel = first == 0x2002 || (first == 0x2001 && second == 0);
+            let is_documentation = first == 0x2001 && second == 0xdb8;
+            // Global unicast; whatever else there is, is set aside.
+            first & 0xe000 == 0x2000 && !is_tunnel && !is_documentation
         }
     }
 }
 
-/// The address of IPv4 that one of IPv6 leads to: mapped, compatible, translated (`64:ff9b::/96`) or 6to4.
+/// The address of IPv4 that one of IPv6 stands for: mapped (RFC 4291) or translated (`64:ff9b::/96`, RFC 6052).
 fn embedded_v4(v6: std::net::Ipv6Addr) -> Option<std::net::Ipv4Addr> {
     let segments = v6.segments();
     let low = || std::net::Ipv4Addr::from((u32::from(segments[6]) << 16) | u32::from(segments[7]));
     match segments {
         [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(low()),
-        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => Some(low()),
-        [0x2002, high, low, ..] => Some(std::net::Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))),
         _ => None,
     }
 }
@@ -292,6 +284,11 @@ mod tests {
             "::127.0.0.1",
             "64:ff9b::a00:1",
             "2002:7f00:1::",
+            "2001:0:4136:e378::1",
+            "2001:db8::1",
+            "4000::1",
+            "192.0.0.1",
+            "198.18.0.1",
             "ff02::1",
         ];
         for text in hidden {

@@ -175,8 +175,8 @@ fn forget_the_time(read: &mut Json) {
         Json::Object(fields) => {
             let is_agent = fields.contains_key("last_heartbeat_at");
             fields.retain(|name, _| {
-                !matches!(name.as_str(), "reason" | "last_heartbeat_at" | "last_used_at")
-                    && !(is_agent && name == "status")
+                let of_time = matches!(name.as_str(), "reason" | "last_heartbeat_at" | "last_used_at");
+                !of_time && (!is_agent || name != "status")
             });
             fields.values_mut().for_each(forget_the_time);
         }
