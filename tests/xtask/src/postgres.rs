@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -12,7 +11,7 @@ use std::{
 
 use crate::{
     packages,
-    tools::{Outcome, say, target},
+    tools::{Outcome, folder_of_this_process, free_port, say, target},
 };
 
 /// The account that the server runs as: it refuses to run as root. Debian's package makes it.
@@ -31,8 +30,7 @@ impl Postgres {
         let programs = programs()?;
         let account = account()?;
         let folders = folders(account);
-        remove_abandoned(&folders);
-        let folder = folders.join(std::process::id().to_string());
+        let folder = folder_of_this_process(&folders);
         let failed = |error: std::io::Error| format!("could not write below {}: {error}", folder.display());
         fs::create_dir_all(&folder).map_err(failed)?;
         let log = fs::File::create(folder.join("log")).map_err(failed)?;
@@ -159,24 +157,6 @@ fn folders(account: Option<(u32, u32)>) -> PathBuf {
             .status()
             .is_ok_and(|s| s.success());
     if is_reached { below_target } else { std::env::temp_dir().join("oxide-postgres") }
-}
-
-/// Removes the data of servers whose test command was killed: each folder is named by the number of its process.
-fn remove_abandoned(folders: &Path) {
-    let Ok(entries) = fs::read_dir(folders) else { return };
-    for entry in entries.flatten() {
-        if !Path::new("/proc").join(entry.file_name()).exists() {
-            // What stays is tried again by the next one.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// A port that nobody listens on now.
-fn free_port() -> Outcome<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| format!("could not find a free port: {error}"))?;
-    let address = listener.local_addr().map_err(|error| format!("could not find a free port: {error}"))?;
-    Ok(address.port())
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::{
     ffi::OsStr,
+    fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -64,11 +66,32 @@ pub fn say(what: &str) {
     eprintln!("xtask: {what}");
 }
 
+/// Where a server of this process keeps its data below `folders`, empty. What servers left there whose test command was
+/// killed is removed: each folder is named by the number of its process, and a number may come again.
+pub fn folder_of_this_process(folders: &Path) -> PathBuf {
+    let ours = std::process::id().to_string();
+    for entry in fs::read_dir(folders).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name == ours.as_str() || !Path::new("/proc").join(&name).exists() {
+            // What stays is tried again by the next one.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    folders.join(ours)
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> Outcome<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| format!("could not find a free port: {error}"))?;
+    let address = listener.local_addr().map_err(|error| format!("could not find a free port: {error}"))?;
+    Ok(address.port())
+}
+
 #[cfg(test)]
 mod tests {
     use std::{os::unix::process::ExitStatusExt as _, thread, time::Duration};
 
-    use super::ending_with_us;
+    use super::{ending_with_us, folder_of_this_process};
 
     #[test]
     fn a_program_ends_when_whoever_started_it_has_ended() {
@@ -82,5 +105,15 @@ mod tests {
         });
         let status = started.join().unwrap().wait().unwrap();
         assert_eq!(status.signal(), Some(9));
+    }
+
+    #[test]
+    fn a_folder_left_by_a_process_of_our_number_is_made_empty() {
+        let folders = std::env::temp_dir().join(format!("oxide-folders-{}", std::process::id()));
+        let left = folders.join(std::process::id().to_string());
+        std::fs::create_dir_all(left.join("data")).unwrap();
+        assert_eq!(folder_of_this_process(&folders), left);
+        assert!(!left.exists());
+        std::fs::remove_dir_all(folders).unwrap();
     }
 }
