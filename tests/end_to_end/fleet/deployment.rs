@@ -127,7 +127,8 @@ impl Fleet {
         fleet
     }
 
-    /// Starts everything but agents, with these settings of the servers as environment variables, and signs in.
+    /// Starts everything but agents, with these settings of the servers as environment variables, and signs in. A server has an
+    /// agent of its own only if the settings say so.
     pub fn of_servers(shape: Shape, settings: &[(&str, &str)]) -> Fleet {
         // Fails if another story has installed it, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -146,13 +147,13 @@ impl Fleet {
         }
         // Servers of one database have one master key, and trust each other.
         let mut environment = vec![("OXIDE_SECRET_KEY".to_owned(), format!("1:{}", "0123456789abcdef".repeat(4)))];
+        environment.push(("OXIDE_SERVER_AGENT_ENABLED".to_owned(), "false".to_owned()));
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let servers = ports.iter().enumerate().map(|(index, port)| {
             let data = folder.path().join(format!("server-{index}")).display().to_string();
             let address = format!("127.0.0.1:{port}");
             let mut arguments =
                 vec!["server".to_owned(), "--listen".to_owned(), address, "--data-dir".to_owned(), data];
-            arguments.push("--no-agent".to_owned());
             arguments.extend(shared.iter().cloned());
             Process::new(folder.path(), &format!("server-{index}"), arguments, environment.clone())
         });
@@ -211,6 +212,11 @@ impl Fleet {
     /// Where a server listens.
     pub fn server_address(&self, index: usize) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.ports[index]))
+    }
+
+    /// Of the administrator.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// A client of a server.

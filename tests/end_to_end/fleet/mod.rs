@@ -1,8 +1,8 @@
 //! Servers and agents under fault: things are killed, cut off and taken away, and every story says what was lost: nothing.
 //!
-//! `process` is a program that can be killed; `deployment` starts servers and agents as an operator does; `counter` is a job that keeps an account of its own; `gate` cuts
-//! connections. `as_the_readme_says`
-//! begins on an empty machine. Each other story is told on one server with SQLite, and on two servers with PostgreSQL, NATS and three agents.
+//! `process` is a program that can be killed; `deployment` starts servers and agents as an operator does; `counter` is a job that
+//! keeps an account of its own; `gate` cuts connections. `as_the_readme_says` begins on an empty machine, `traced` and `lent` on one
+//! server. Each other story is told on one server with SQLite, and on two servers with PostgreSQL, NATS and three agents.
 
 mod agent_dies;
 mod as_the_readme_says;
@@ -10,6 +10,7 @@ mod counter;
 mod cut_off;
 mod deployment;
 mod gate;
+mod lent;
 mod many;
 mod parts_away;
 mod process;

@@ -24,6 +24,11 @@ impl Process {
         Process { name: name.to_owned(), arguments, environment, log, child: None }
     }
 
+    /// Sets a variable for the next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts it. What it says goes to the end of its log.
     pub fn start(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();

@@ -33,7 +33,8 @@ printf '[    0.000000] Linux version 6.1\r\n[    0.1] random: crng init done\n'
 sed -i -e "s|^control=/run/oxide|control=$guest/control|" -e "s|^workspace=/workspace|workspace=$guest/workspace|" \
   -e "s|^power_off=.*|power_off='exit 0'|" "$guest/control/init.sh"
 sed -i -e "s|^cd '/workspace|cd '$guest/workspace|" "$guest/control/command.sh"
-sh -c 'echo $$ > "$1/pid"; exec sh "$1/control/init.sh"' sh "$guest" 2>&1
+# A kernel starts its first process with all signals as usual, whatever whoever runs the tests ignores.
+env --default-signal=INT sh -c 'echo $$ > "$1/pid"; exec sh "$1/control/init.sh"' sh "$guest" 2>&1
 for drive in control workspace; do
   rm -rf "$guest/$drive/lost+found"
   mke2fs -q -F -t ext4 -O ^has_journal -d "$guest/$drive" "$vm/$drive.ext4"
