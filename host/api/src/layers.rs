@@ -1,10 +1,10 @@
-//! What all requests pass, whatever their route: an id, an address, a line in the log, and answers that are safe to show.
+//! What all requests pass, whatever their route: an id, an address, a line in the log, numbers, and answers that are safe to show.
 
 use std::{any::Any, net::SocketAddr, time::Instant};
 
 use axum::{
     Router,
-    extract::{ConnectInfo, Request, State},
+    extract::{ConnectInfo, MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
@@ -41,7 +41,7 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     ApiError::internal("answer", format!("panic: {}", text.unwrap_or("without a text"))).into_response()
 }
 
-/// Names the request, finds out from where it comes, and writes a line about it.
+/// Names the request, finds out from where it comes, writes a line about it, and counts it.
 async fn watch(State(state): State<ServerState>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = request_id(&request);
@@ -51,8 +51,11 @@ async fn watch(State(state): State<ServerState>, mut request: Request, next: Nex
     request.extensions_mut().insert(ClientAddress(client));
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
-    let (status, millis) = (response.status().as_u16(), u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+    let took = begun.elapsed();
+    state.metrics.requests.answered(route.as_ref().map(MatchedPath::as_str), &method, response.status(), took);
+    let (status, millis) = (response.status().as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     tracing::info!(target: "oxide_api::access", %method, path, status, millis, address = %client, request = id);
     finish(&mut response, &id, state.settings.is_https());
     response

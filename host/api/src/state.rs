@@ -7,7 +7,10 @@ use oxide_orchestrator::Clock;
 use oxide_store::Store;
 use tokio::sync::watch;
 
-use crate::{engine::Engine, rate_limit::RateLimits, settings::Settings, sign_in::provider, standing::OpenStreams};
+use crate::{
+    engine::Engine, metrics::Metrics, rate_limit::RateLimits, settings::Settings, sign_in::provider,
+    standing::OpenStreams,
+};
 
 /// What a server gives to its API.
 pub struct Parts {
@@ -43,6 +46,8 @@ pub struct Shared {
     pub streams: Arc<OpenStreams>,
     /// Users, tokens or memberships have changed here.
     pub rights_changed: watch::Sender<()>,
+    /// What this process has counted.
+    pub metrics: Metrics,
 }
 
 impl std::fmt::Debug for ServerState {
@@ -69,7 +74,9 @@ impl ServerState {
         let Parts { store, clock, settings, engine } = parts;
         let http = provider::client()?;
         let (streams, rights_changed) = (Arc::default(), watch::Sender::new(()));
-        Ok(ServerState(Arc::new(Shared { store, clock, settings, engine, limits, http, streams, rights_changed })))
+        let metrics = Metrics::default();
+        let shared = Shared { store, clock, settings, engine, limits, http, streams, rights_changed, metrics };
+        Ok(ServerState(Arc::new(shared)))
     }
 
     /// The present.

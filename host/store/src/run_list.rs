@@ -192,6 +192,18 @@ impl Store {
         let rows = query("count runs", text).fetch_all(&mut self.reader().await?).await?;
         rows.iter().map(|row| Ok((status(row)?, number(row, "count")?))).collect()
     }
+
+    /// How many jobs of runs that have not ended are queued, and how many run.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn open_job_counts(&self) -> Result<Vec<(Status, u64)>, StoreError> {
+        let text = "SELECT jobs.status AS status, COUNT(*) AS count FROM runs JOIN jobs ON jobs.run = runs.id \
+                    WHERE runs.ended_at IS NULL AND jobs.status IN ('queued', 'running') \
+                    GROUP BY jobs.status ORDER BY jobs.status";
+        let rows = query("count jobs", text).fetch_all(&mut self.reader().await?).await?;
+        rows.iter().map(|row| Ok((status(row)?, number(row, "count")?))).collect()
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Whether a server can do its work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Readiness {
-    /// Can it?
+    /// Can it? Without the bus it can, too: the events are kept until that is back.
     pub ready: bool,
-    /// Everything that it needs.
+    /// Everything that it needs, and the bus.
     pub checks: Vec<Check>,
 }
 
