@@ -1,4 +1,4 @@
-//! The document of all events: AsyncAPI 3, made from their types.
+//! The document of what this server says and takes besides REST: AsyncAPI 3, made from the types that are sent.
 
 use axum::{extract::State, response::Response};
 use http::StatusCode;
@@ -22,20 +22,15 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn asyncapi(State(state): State<ServerState>) -> Response {
-    json_response(StatusCode::OK, &document(&places(&state.settings.public_url)))
+    let places = places(&state.settings.public_url, state.engine.bus_check.is_some());
+    json_response(StatusCode::OK, &document(&places))
 }
 
 /// Where the events of the server at this address are to be had.
-fn places(url: &str) -> Places {
+fn places(url: &str, nats: bool) -> Places {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let (host, path) = rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, format!("/{path}")));
-    Places {
-        websocket_host: host.to_owned(),
-        websocket_tls: scheme == "https",
-        websocket_path: format!("{}/api/v1/ws", path.trim_end_matches('/')),
-        // Where NATS is, is nothing to tell everybody.
-        nats_host: None,
-    }
+    Places { host: host.to_owned(), tls: scheme == "https", base_path: path.trim_end_matches('/').to_owned(), nats }
 }
 
 #[cfg(test)]
@@ -44,10 +39,10 @@ mod tests {
 
     #[test]
     fn the_socket_is_where_the_server_is() {
-        let there = places("https://ci.example.com/oxide");
-        assert_eq!((there.websocket_host.as_str(), there.websocket_tls), ("ci.example.com", true));
-        assert_eq!(there.websocket_path, "/oxide/api/v1/ws");
-        let here = places("http://127.0.0.1:7780");
-        assert_eq!((here.websocket_host.as_str(), here.websocket_path.as_str()), ("127.0.0.1:7780", "/api/v1/ws"));
+        let there = places("https://ci.example.com/oxide", true);
+        assert_eq!((there.host.as_str(), there.tls, there.nats), ("ci.example.com", true, true));
+        assert_eq!(there.base_path, "/oxide");
+        let here = places("http://127.0.0.1:7780", false);
+        assert_eq!((here.host.as_str(), here.base_path.as_str(), here.nats), ("127.0.0.1:7780", "", false));
     }
 }
