@@ -13,9 +13,9 @@ use oxide_agent::{
     link::{HttpsLink, Identity, JoinError, Servers, join::join},
 };
 use oxide_blobs::{Blobs, Location};
-use oxide_bus::nats::{Nats, NatsSettings, carrier::CarrierClient};
+use oxide_bus::nats::{Nats, carrier::CarrierClient};
 use oxide_core::{api::agent::JoinAgent, cause::in_one_line, protocol::OrchestratorLink};
-use oxide_registry::oci::{Client, ClientSettings, OwnAccount, host_of_url};
+use oxide_registry::oci::{Client, ClientSettings, OwnAccount, hosts_of_url};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -32,6 +32,7 @@ use crate::{
     local_engine::in_runtime,
     project, registries,
     service_log::{self, ServiceLogFormat},
+    terminal::print,
 };
 
 /// How long the next try to join waits.
@@ -79,14 +80,23 @@ pub struct Arguments {
     /// How the agent tells of itself (also OXIDE_AGENT_LOG_FORMAT; default: text).
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<ServiceLogFormat>,
-    /// A TOML file with these settings, their names with `_` for `-` (also OXIDE_AGENT_CONFIG).
+    /// A TOML file with settings (also OXIDE_AGENT_CONFIG); `--print-config` prints one.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Print a file with all settings and what they mean, and end.
+    #[arg(long)]
+    print_config: bool,
 }
 
 /// Runs until it is told to end, or the server does not want this agent any more.
 pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArguments) -> Result<Exit, Failure> {
+    if arguments.print_config {
+        print(&settings::example())?;
+        return Ok(Exit::Success);
+    }
     let settings = Settings::of(arguments, data_dir, blobs, |name| std::env::var(name).ok())?;
+    // A mistake is told before the token is used up.
+    settings.nats.settings(settings.name.clone())?;
     let data = project::data_directory(settings.data_dir.as_deref())?;
     service_log::start(settings.log_format, Level::INFO);
     let blobs = blobs::open(&settings.blobs, &data)?;
@@ -245,12 +255,13 @@ impl Place {
         registries.insecure_hosts.extend(settings.insecure_registries.iter().cloned());
         // The registry of the server is for its agents, too.
         for server in self.servers.all() {
-            let Some(host) = host_of_url(server.address()).map(str::to_owned) else { continue };
-            if server.address().starts_with("http://") {
-                registries.insecure_hosts.push(host.clone());
+            for host in hosts_of_url(server.address()) {
+                if server.address().starts_with("http://") {
+                    registries.insecure_hosts.push(host.clone());
+                }
+                let (username, password) = ("agent".to_owned(), identity.credential.clone());
+                registries.own_accounts.push(OwnAccount { host, username, password });
             }
-            let (username, password) = ("agent".to_owned(), identity.credential.clone());
-            registries.own_accounts.push(OwnAccount { host, username, password });
         }
         let registries = Client::new(registries).map_err(|error| registries::of_registry(&error))?;
         let catalog = agent_parts::catalog_of_stored_pipelines(&self.data, registries);
@@ -268,13 +279,12 @@ impl Place {
 
     /// The carrier of the messages.
     async fn link(&self, identity: &Identity) -> Result<Arc<dyn OrchestratorLink>, Failure> {
-        let Settings { nats, ca_file, name, .. } = &self.settings;
-        let Some(servers) = nats.clone() else {
+        let Settings { nats, name, .. } = &self.settings;
+        let Some(nats) = nats.settings(format!("oxide agent {name}"))? else {
             return Ok(Arc::new(HttpsLink::new(self.servers.clone(), identity.credential.clone())));
         };
-        let (ca_file, name) = (ca_file.clone(), format!("oxide agent {name}"));
-        let nats = Nats::connect(NatsSettings { servers, ca_file, name, ..NatsSettings::default() }).await;
-        let nats = nats.map_err(|error| Failure::usage("could not use `--nats`").because(&error))?;
+        let nats =
+            Nats::connect(nats).await.map_err(|error| Failure::usage("could not use `--nats`").because(&error))?;
         Ok(Arc::new(CarrierClient::new(nats, identity.credential.clone())))
     }
 }

@@ -107,7 +107,6 @@ fn id(data: &Path) -> io::Result<AgentId> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]

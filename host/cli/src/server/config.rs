@@ -9,7 +9,12 @@ use oxide_core::diagnostic::nearest;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::service_log::ServiceLogFormat;
+use super::config_list::SETTINGS;
+use crate::{
+    config_example::{self, Setting},
+    nats_settings::NatsArguments,
+    service_log::ServiceLogFormat,
+};
 
 /// How a server is to behave.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -19,6 +24,8 @@ pub struct ServerConfig {
     pub listen: String,
     /// How others reach this server.
     pub url: Option<String>,
+    /// How the other servers of the same database reach this one.
+    pub cluster_url: Option<String>,
     /// SQLite file or PostgreSQL URL; a file in the data directory if nothing is said.
     pub database: Option<String>,
     /// Where caches, artifacts and the registry keep their bytes.
@@ -27,6 +34,16 @@ pub struct ServerConfig {
     pub blobs_endpoint: Option<String>,
     /// NATS servers that events are published to.
     pub nats: Option<String>,
+    /// Words before all subjects of NATS.
+    pub nats_prefix: Option<String>,
+    /// A file whose first line says who this server is for NATS.
+    pub nats_credentials_file: Option<PathBuf>,
+    /// Authorities that vouch for the servers of NATS.
+    pub nats_ca_file: Option<PathBuf>,
+    /// The certificate that this server shows NATS.
+    pub nats_certificate: Option<PathBuf>,
+    /// The key of that certificate.
+    pub nats_key: Option<PathBuf>,
     /// Origins whose pages may use the API.
     pub cors_origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -97,6 +114,8 @@ pub struct RateSettings {
     pub per_token: u32,
     /// Requests per minute of one address without a token.
     pub per_address: u32,
+    /// Attempts to sign in per minute of one address.
+    pub sign_in: u32,
 }
 
 /// How long things are kept, in days; 0 keeps them for ever.
@@ -154,6 +173,12 @@ pub struct OidcSettings {
     pub client_id: String,
     /// Its secret.
     pub client_secret: String,
+    /// Whoever has a verified e-mail address in one of these domains, each perhaps with a role.
+    #[serde(default)]
+    pub email_domains: Vec<String>,
+    /// Members of these groups, each perhaps with a role.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 /// Without the secret: settings end up in logs.
@@ -175,10 +200,16 @@ impl Default for ServerConfig {
         ServerConfig {
             listen: "127.0.0.1:7780".to_owned(),
             url: None,
+            cluster_url: None,
             database: None,
             blobs: None,
             blobs_endpoint: None,
             nats: None,
+            nats_prefix: None,
+            nats_credentials_file: None,
+            nats_ca_file: None,
+            nats_certificate: None,
+            nats_key: None,
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             insecure_registries: Vec::new(),
@@ -221,7 +252,7 @@ impl Default for RegistrySettings {
 
 impl Default for RateSettings {
     fn default() -> Self {
-        RateSettings { per_token: 6000, per_address: 3000 }
+        RateSettings { per_token: 6000, per_address: 3000, sign_in: 10 }
     }
 }
 
@@ -231,117 +262,19 @@ impl Default for RetentionSettings {
     }
 }
 
-/// One setting: its key, a value (the default, or an example where there is none), and what it means.
-struct Setting {
-    key: &'static str,
-    value: &'static str,
-    help: &'static str,
+impl ServerConfig {
+    /// What is said about NATS.
+    pub fn nats_arguments(&self) -> NatsArguments {
+        NatsArguments {
+            servers: self.nats.clone(),
+            prefix: self.nats_prefix.clone(),
+            credentials_file: self.nats_credentials_file.clone(),
+            ca_file: self.nats_ca_file.clone(),
+            certificate: self.nats_certificate.clone(),
+            key: self.nats_key.clone(),
+        }
+    }
 }
-
-const fn setting(key: &'static str, value: &'static str, help: &'static str) -> Setting {
-    Setting { key, value, help }
-}
-
-/// All that can be set, in the order of the example.
-const SETTINGS: &[Setting] = &[
-    setting(
-        "listen",
-        r#""127.0.0.1:7780""#,
-        "The address to listen on; port 0 takes a free one. There is no TLS here: let a proxy add it.",
-    ),
-    setting(
-        "url",
-        r#""https://ci.example.com""#,
-        "How others reach this server: for links, sign-in and servers of the same database.",
-    ),
-    setting(
-        "database",
-        r#""postgres://oxide@db.example.com/oxide""#,
-        "A SQLite file or a PostgreSQL URL. Default: `server.db` in the data directory.",
-    ),
-    setting(
-        "blobs",
-        r#""s3://bucket/prefix""#,
-        "Where caches, artifacts and the registry keep their bytes: a directory or s3://BUCKET/PREFIX with credentials in\nAWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: `blobs` in the data directory.",
-    ),
-    setting(
-        "blobs_endpoint",
-        r#""https://s3.example.com""#,
-        "The address of the S3-compatible store. Default: Amazon's.",
-    ),
-    setting(
-        "nats",
-        r#""nats://nats.example.com:4222""#,
-        "Publish events to the JetStream stream OXIDE_EVENTS of these servers, and take agents over NATS.",
-    ),
-    setting(
-        "cors_origins",
-        r#"["https://dashboard.example.com"]"#,
-        "Origins whose pages may use the API. Default: none.",
-    ),
-    setting("trusted_proxies", r#"["10.0.0.0/8"]"#, "Proxies whose X-Forwarded-For is believed. Default: none."),
-    setting(
-        "insecure_registries",
-        r#"["registry.lan:5000"]"#,
-        "Registries that are reached over http without encryption. Default: none.",
-    ),
-    setting(
-        "private_hosts",
-        r#"["registry.lan:5000", "git.lan"]"#,
-        "Hosts of registries and repositories, with a port or without, that are asked though their addresses are private.\nThis server and insecure_registries always are. Default: none; all, if only this machine reaches the server.",
-    ),
-    setting(
-        "local_repositories",
-        "false",
-        "Repositories may be folders of this machine: file:///srv/a.git. Default: only if only this machine reaches the server.",
-    ),
-    setting("agent.enabled", "true", "Run jobs in this process, too."),
-    setting("agent.name", r#""server""#, "The name of that agent."),
-    setting("agent.slots", "0", "How many jobs it runs at the same time; 0: one for each processor."),
-    setting("agent.labels", r#"["local"]"#, "Labels that jobs ask for with `runs_on`, beside those of the machine."),
-    setting(
-        "agent.host_jobs",
-        "false",
-        "Let that agent run `environment: host` and nix. Such commands can read whatever this server can, with the secrets of\nall projects. Default: only if only this machine reaches the server.",
-    ),
-    setting("log.format", r#""text""#, "text, or json: one object for each line."),
-    setting("log.level", r#""info""#, "error, warn, info, debug or trace."),
-    setting("registry.enabled", "true", "Serve a plugin registry below /v2/, with the tokens and roles of the server."),
-    setting("registry.immutable_tags", "false", "Let no tag move or be removed."),
-    setting("rate_limit.per_token", "6000", "Requests per minute of one token; more are answered with 429."),
-    setting("rate_limit.per_address", "3000", "Requests per minute of one address without a token."),
-    setting(
-        "retention.runs_days",
-        "90",
-        "How long runs are kept with their logs, the newest of each pipeline longer; 0: for ever.",
-    ),
-    setting("retention.events_days", "7", "How long events can be read again; 0: for ever."),
-    setting("retention.deliveries_days", "30", "How long deliveries of webhooks are kept; 0: for ever."),
-    setting(
-        "traces.endpoint",
-        r#""http://collector.example.com:4318""#,
-        "Tell this collector of OpenTelemetry about runs, as OTLP over HTTP in JSON. Default: none.",
-    ),
-    setting("traces.headers", r#"["authorization=Bearer TOKEN"]"#, "Headers that it wants. Default: none."),
-    setting(
-        "sign_in.github.client_id",
-        r#""Iv1.0123456789abcdef""#,
-        "Sign-in with GitHub: the id of an OAuth app whose callback is URL/api/v1/sign-in/github/callback.",
-    ),
-    setting("sign_in.github.client_secret", r#""the secret of the OAuth app""#, "Its secret."),
-    setting(
-        "sign_in.github.organizations",
-        r#"["example"]"#,
-        "Only members of one of these organizations. Default: everybody, who then may do nothing until an admin says so.",
-    ),
-    setting(
-        "sign_in.oidc.company.issuer",
-        r#""https://login.example.com""#,
-        "Sign-in with an OpenID Connect provider, here called `company`; callback: URL/api/v1/sign-in/company/callback.",
-    ),
-    setting("sign_in.oidc.company.client_id", r#""oxide""#, "The id of the client."),
-    setting("sign_in.oidc.company.client_secret", r#""the secret of the client""#, "Its secret."),
-];
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -473,24 +406,9 @@ fn put(table: &mut Table, key: &str, value: Value) {
 
 /// A file with every setting, commented out, with what it means.
 pub fn example() -> String {
-    let mut text = String::from(
-        "# Settings of `oxide server --config FILE`. Every setting also has a variable in the environment, such as\n\
-         # OXIDE_SERVER_AGENT_SLOTS for agent.slots, which goes before the file; the command line goes before both.\n",
-    );
-    let mut section = "";
-    for setting in SETTINGS {
-        let (here, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
-        if here != section {
-            text.push_str(&format!("\n#[{here}]\n"));
-            section = here;
-        }
-        text.push('\n');
-        for line in setting.help.lines() {
-            text.push_str(&format!("# {line}\n"));
-        }
-        text.push_str(&format!("#{name} = {}\n", setting.value));
-    }
-    text
+    let head = "# Settings of `oxide server --config FILE`. Every setting also has a variable in the environment, such as\n\
+                # OXIDE_SERVER_AGENT_SLOTS for agent.slots, which goes before the file; the command line goes before both.\n";
+    config_example::example(head, SETTINGS)
 }
 
 #[cfg(test)]
@@ -505,23 +423,19 @@ mod tests {
         read(Some(&path), environment.iter().map(told))
     }
 
-    /// The example without the `#` before settings and headings.
-    fn uncommented() -> String {
-        let lines = example();
-        let lines = lines.lines().map(|line| match line.strip_prefix('#') {
-            Some(rest) if !rest.starts_with(' ') => rest.to_owned(),
-            _ => line.to_owned(),
-        });
-        lines.collect::<Vec<_>>().join("\n")
-    }
-
     #[test]
     fn the_example_sets_nothing_and_uncommented_everything() {
         assert_eq!(of(&example(), &[]).unwrap(), ServerConfig::default());
-        let all = of(&uncommented(), &[]).unwrap();
+        let all = of(&config_example::uncommented(&example()), &[]).unwrap();
         assert_eq!(all.sign_in.oidc["company"].issuer, "https://login.example.com");
+        assert_eq!(all.sign_in.oidc["company"].groups, ["staff", "developers=runner:default"]);
+        assert_eq!(all.cluster_url.as_deref(), Some("http://10.0.0.5:7780"));
+        let nats = all.nats_arguments();
+        assert_eq!(nats.servers.as_deref(), Some("nats://nats.example.com:4222"));
+        assert_eq!((nats.prefix.as_deref(), nats.ca_file), (Some("acme.ci"), Some("/etc/oxide/nats-ca.pem".into())));
+        assert_eq!(nats.credentials_file, Some("/etc/oxide/nats".into()));
+        assert_eq!(nats.certificate.zip(nats.key), Some(("/etc/oxide/nats.pem".into(), "/etc/oxide/nats.key".into())));
         assert_eq!(all.sign_in.github.unwrap().organizations, ["example"]);
-        assert_eq!(all.nats.as_deref(), Some("nats://nats.example.com:4222"));
         // What has a default shows it.
         let defaults = ServerConfig::default();
         assert_eq!((all.agent.host_jobs, all.local_repositories), (Some(false), Some(false)));
@@ -542,11 +456,16 @@ mod tests {
             ("OXIDE_SERVER_AGENT_ENABLED", "false"),
             ("OXIDE_SERVER_SIGN_IN_GITHUB_CLIENT_ID", "a"),
             ("OXIDE_SERVER_SIGN_IN_GITHUB_CLIENT_SECRET", "b"),
+            ("OXIDE_SERVER_CLUSTER_URL", "http://10.0.0.5:1"),
+            ("OXIDE_SERVER_NATS_CREDENTIALS_FILE", "/run/nats"),
+            ("OXIDE_SERVER_RATE_LIMIT_SIGN_IN", "600"),
             ("OXIDE_DATA_DIR", "/elsewhere"),
         ];
         let config = of(text, &environment).unwrap();
         assert_eq!((config.listen.as_str(), config.agent.slots, config.agent.enabled), ("127.0.0.1:1", 8, false));
         assert_eq!(config.agent.labels, ["linux", "big"]);
+        assert_eq!((config.cluster_url.as_deref(), config.rate_limit.sign_in), (Some("http://10.0.0.5:1"), 600));
+        assert_eq!(config.nats_credentials_file, Some("/run/nats".into()));
         assert!(!format!("{config:?}").contains("client_secret"));
     }
 

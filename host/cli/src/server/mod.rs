@@ -1,12 +1,14 @@
 //! The parts of a server put together: store, leadership, bus, API, registry, and an agent of its own.
 //!
 //! [`config`] is what the operator says, [`settings`] the same in the words of the API, [`trust`] what it lends to its users;
-//! [`open`] makes the parts of it; [`nats`] takes events out and lets agents in; [`traces`] tells a collector of runs; [`agent`] is
-//! the one within; [`leading`] is what only the leader does; [`housekeeping`] forgets what is old. The order of the end is
-//! that of the beginning, backwards.
+//! [`cluster_url`] is where other servers reach it; [`open`] makes the parts of it; [`nats`] takes events out and lets agents in;
+//! [`traces`] tells a collector of runs; [`agent`] is the one within; [`leading`] is what only the leader does; [`housekeeping`]
+//! forgets what is old. The order of the end is that of the beginning, backwards.
 
 mod agent;
+mod cluster_url;
 pub mod config;
+mod config_list;
 mod housekeeping;
 mod leading;
 mod nats;
@@ -24,6 +26,7 @@ use std::{
 use oxide_api::{
     cluster,
     engine::Engine,
+    metrics,
     registry::guarded,
     route::{router::router, table},
     sign_in::setup,
@@ -78,6 +81,7 @@ struct Server {
     traces: Option<Leading>,
     agent: Option<agent::EmbeddedAgent>,
     housekeeping: JoinHandle<()>,
+    counting: JoinHandle<()>,
 }
 
 impl Server {
@@ -87,7 +91,8 @@ impl Server {
             .local_addr()
             .map_err(|error| Failure::trouble(format!("could not listen on {}", config.listen)).because(&error))?;
         let url = config.url.clone().unwrap_or_else(|| reachable(address));
-        let connection = patiently("NATS", nats::connect(config.nats.as_deref())).await?;
+        let nats = config.nats_arguments().settings("oxide server".to_owned())?;
+        let connection = patiently("NATS", nats::connect(nats)).await?;
         let database = open::location(config.database.as_deref(), data)?;
         let opened = open::open(config, &database, data, address, connection.clone());
         let Opened { engine, store, candidate, session_key, clock } =
@@ -97,6 +102,7 @@ impl Server {
         let parts = Parts { store: store.clone(), clock: clock.clone(), settings, engine: engine.clone() };
         let state =
             ServerState::new(parts).map_err(|error| Failure::trouble("could not set up TLS").because(&error))?;
+        let counting = tokio::spawn(metrics::work::follow(state.clone()));
         let mut others = cluster::route::router(&state);
         if config.registry.enabled {
             others = others.merge(guarded(&state, registry_of(config, &engine.blobs, data)?));
@@ -114,7 +120,7 @@ impl Server {
         if config.agent.enabled {
             tell_of_host_jobs(config.host_jobs(address));
         }
-        Ok(Server { listener, routes, store, engine, candidate, outside, traces, agent, housekeeping })
+        Ok(Server { listener, routes, store, engine, candidate, outside, traces, agent, housekeeping, counting })
     }
 
     /// Serves until it is told to end.
@@ -127,6 +133,7 @@ impl Server {
         };
         let served = oxide_api::server::serve(self.listener, self.routes, BOUNDS, stop).await;
         self.housekeeping.abort();
+        self.counting.abort();
         if let Some(agent) = self.agent {
             agent.end().await;
         }

@@ -27,10 +27,8 @@ const FAREWELL: Duration = Duration::from_secs(6);
 const CURSOR: &str = "nats";
 
 /// Connects, if NATS is named. That it is away is no error: it may come.
-pub async fn connect(servers: Option<&str>) -> Result<Option<Nats>, Failure> {
-    let Some(servers) = servers else { return Ok(None) };
-    let settings =
-        NatsSettings { servers: servers.to_owned(), name: "oxide server".to_owned(), ..NatsSettings::default() };
+pub async fn connect(settings: Option<NatsSettings>) -> Result<Option<Nats>, Failure> {
+    let Some(settings) = settings else { return Ok(None) };
     let nats =
         Nats::connect(settings).await.map_err(|error| Failure::usage("could not use `--nats`").because(&error))?;
     Ok(Some(nats))

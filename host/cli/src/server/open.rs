@@ -16,7 +16,7 @@ use oxide_store::{KeySource, LeaderInfo, Location, OwnerId, Store, Vault, VaultE
 use ring::rand::{SecureRandom as _, SystemRandom};
 use uuid::Uuid;
 
-use super::config::ServerConfig;
+use super::{cluster_url, config::ServerConfig};
 use crate::{
     blobs::{self, BlobsArguments},
     failure::Failure,
@@ -46,6 +46,10 @@ pub async fn open(
 ) -> Result<Opened, Failure> {
     let clock = Clock::from(oxide_agent::system_clock());
     let store = open_store(database).await?;
+    let cluster_url = cluster_url::find(config.cluster_url.as_deref(), address, database).await?;
+    if database.path().is_none() {
+        tracing::info!("other servers of the database reach this one at {cluster_url}");
+    }
     let vault = Vault::open(&store, KeySource::environment_or(data.join("secret.key")), clock.now()).await;
     let vault = Arc::new(vault.map_err(|error| of_vault(&error))?);
     let secret = async |name: &str| {
@@ -86,11 +90,7 @@ pub async fn open(
     let forward = HttpForward::new(cluster_secret.clone())
         .map_err(|error| Failure::trouble("could not set up TLS").because(&error))?;
     let forward: Arc<dyn Forward> = Arc::new(forward);
-    let info = LeaderInfo {
-        server: Uuid::now_v7().to_string(),
-        url: Some(address_for_servers(config, address)),
-        since: clock.now(),
-    };
+    let info = LeaderInfo { server: Uuid::now_v7().to_string(), url: Some(cluster_url), since: clock.now() };
     let (election, candidate) =
         Election::stand(store.clone(), orchestrator, info, tail, Some(forward)).await.map_err(failed)?;
     let bus_check = nats.map(|nats| Arc::new(move || nats.problem()) as oxide_api::engine::BusCheck);
@@ -106,14 +106,6 @@ pub async fn open(
         bus_check,
     };
     Ok(Opened { engine, store, candidate, session_key, clock })
-}
-
-/// Where other servers of the same database reach this one: where it listens, or what the operator says if that is everywhere.
-fn address_for_servers(config: &ServerConfig, address: SocketAddr) -> String {
-    match (address.ip().is_unspecified(), &config.url) {
-        (true, Some(url)) => url.trim_end_matches('/').to_owned(),
-        _ => super::reachable(address),
-    }
 }
 
 /// Where the database of a server is.

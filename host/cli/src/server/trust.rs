@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use oxide_planner::Registries;
-use oxide_registry::oci::{OwnAccount, Reach, host_of_url};
+use oxide_registry::oci::{OwnAccount, Reach, host_and_port, hosts_of_url};
 
 use super::config::ServerConfig;
 
@@ -13,12 +13,12 @@ impl ServerConfig {
     /// others, too.
     pub fn is_of_this_machine(&self, listens: SocketAddr) -> bool {
         let is_other = |url: &String| {
-            let authority = url.split("://").last().unwrap_or_default().split('/').next().unwrap_or_default();
-            let address = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-            let ip = address.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-            address != "localhost" && !ip.is_ok_and(|ip| ip.is_loopback())
+            let Some((host, _)) = host_and_port(url) else { return true };
+            let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+            host != "localhost" && !ip.is_ok_and(|ip| ip.is_loopback())
         };
-        listens.ip().is_loopback() && self.trusted_proxies.is_empty() && !self.url.as_ref().is_some_and(is_other)
+        let is_passed_on = self.url.iter().chain(&self.cluster_url).any(is_other);
+        listens.ip().is_loopback() && self.trusted_proxies.is_empty() && !is_passed_on
     }
 
     /// Does the agent within the server run commands on this machine?
@@ -28,9 +28,8 @@ impl ServerConfig {
 
     /// The hosts by which references name the registry of this server.
     fn own_registry(&self, listens: SocketAddr) -> Vec<String> {
-        let mut hosts = ["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{}", listens.port())).to_vec();
-        hosts.push(listens.to_string());
-        hosts.extend(self.url.as_deref().and_then(host_of_url).map(str::to_owned));
+        let mut hosts = own_places(listens);
+        hosts.extend(self.url.iter().flat_map(|url| hosts_of_url(url)));
         hosts
     }
 
@@ -46,7 +45,7 @@ impl ServerConfig {
         let mut insecure_hosts = self.insecure_registries.clone();
         insecure_hosts.push(listens.to_string());
         if let Some(url) = self.url.as_deref().filter(|url| url.starts_with("http://")) {
-            insecure_hosts.extend(host_of_url(url).map(str::to_owned));
+            insecure_hosts.extend(hosts_of_url(url));
         }
         Registries { insecure_hosts, reach: self.reach(listens), own_accounts }
     }
@@ -60,11 +59,19 @@ impl ServerConfig {
         }
         let mut hosts = self.private_hosts.clone().unwrap_or_default();
         hosts.extend(self.insecure_registries.iter().cloned());
-        let has_port = |host: &str| host.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok());
-        let own = self.own_registry(listens);
-        hosts.extend(own.into_iter().map(|host| if has_port(&host) { host } else { format!("{host}:443") }));
+        hosts.extend(own_places(listens));
+        // Without a port, every port of the machine would be open.
+        let own = self.url.as_deref().and_then(host_and_port);
+        hosts.extend(own.map(|(host, port)| format!("{host}:{port}")));
         Reach { private_hosts: Some(hosts), folders }
     }
+}
+
+/// Where a server that listens here is found on its own machine, as `HOST:PORT`.
+fn own_places(listens: SocketAddr) -> Vec<String> {
+    let mut places = ["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{}", listens.port())).to_vec();
+    places.push(listens.to_string());
+    places
 }
 
 #[cfg(test)]
@@ -79,10 +86,21 @@ mod tests {
             let reach = config.reach(listens);
             (config.host_jobs(listens), reach.folders, reach.private_hosts)
         };
-        for local in ["", "url = \"http://localhost:7780\"", "url = \"http://127.0.0.1:7780/\""] {
+        for local in [
+            "",
+            "url = \"http://localhost:7780\"",
+            "url = \"http://127.0.0.1:7780/\"",
+            "url = \"http://[::1]\"",
+            "url = \"http://[::1]:7780/\"",
+        ] {
             assert_eq!(decided(local, "127.0.0.1:7780"), (true, true, None), "{local}");
         }
-        for behind_a_proxy in ["url = \"https://ci.example.com\"", "trusted_proxies = [\"127.0.0.1\"]"] {
+        let proxies = [
+            "url = \"https://ci.example.com\"",
+            "cluster_url = \"https://10.0.0.5\"",
+            "trusted_proxies = [\"127.0.0.1\"]",
+        ];
+        for behind_a_proxy in proxies {
             assert!(!decided(behind_a_proxy, "127.0.0.1:7780").0, "{behind_a_proxy}");
         }
         let (host_jobs, folders, hosts) =
@@ -95,5 +113,21 @@ mod tests {
         let (host_jobs, folders, hosts) = decided(told, "0.0.0.0:7780");
         assert!(host_jobs && folders && hosts.unwrap().contains(&"git.lan".to_owned()));
         assert!(!decided("[agent]\nhost_jobs = false", "127.0.0.1:1").0);
+    }
+
+    #[test]
+    fn a_server_reaches_its_own_registry_at_the_port_of_its_url() {
+        for (url, place, name, is_insecure) in [
+            ("http://ci.lan", "ci.lan:80", "ci.lan", true),
+            ("https://ci.lan/", "ci.lan:443", "ci.lan", false),
+            ("http://ci.lan:8080", "ci.lan:8080", "ci.lan:8080", true),
+        ] {
+            let config: ServerConfig = toml::from_str(&format!("url = \"{url}\"")).unwrap();
+            let registries = config.registries("0.0.0.0:7780".parse().unwrap(), "word");
+            let asked = registries.reach.private_hosts.unwrap();
+            assert_eq!(asked.iter().filter(|host| host.starts_with("ci.lan")).collect::<Vec<_>>(), [place]);
+            assert!(registries.own_accounts.iter().any(|own| own.host == name), "{url}");
+            assert_eq!(registries.insecure_hosts.iter().any(|host| host == name), is_insecure, "{url}");
+        }
     }
 }

@@ -11,7 +11,14 @@ use oxide_core::pipeline::parse_bytes;
 use serde::Deserialize;
 
 use super::Arguments;
-use crate::{agent_parts, blobs::BlobsArguments, failure::Failure, service_log::ServiceLogFormat};
+use crate::{
+    agent_parts,
+    blobs::BlobsArguments,
+    config_example::{self, Setting, setting},
+    failure::Failure,
+    nats_settings::NatsArguments,
+    service_log::ServiceLogFormat,
+};
 
 /// The largest file of settings that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -34,6 +41,11 @@ struct File {
     data_dir: Option<PathBuf>,
     ca_file: Option<PathBuf>,
     nats: Option<String>,
+    nats_prefix: Option<String>,
+    nats_credentials_file: Option<PathBuf>,
+    nats_ca_file: Option<PathBuf>,
+    nats_certificate: Option<PathBuf>,
+    nats_key: Option<PathBuf>,
     spool_limit: Option<String>,
     docker_host: Option<String>,
     host_jobs: Option<bool>,
@@ -41,6 +53,94 @@ struct File {
     blobs_endpoint: Option<String>,
     insecure_registries: Vec<String>,
     log_format: Option<ServiceLogFormat>,
+}
+
+/// All that may stand in the file, in the order of the example. All but `insecure_registries` are also variables OXIDE_AGENT_*.
+const SETTINGS: &[Setting] = &[
+    setting(
+        "server",
+        r#""https://ci.example.com""#,
+        "The address of the server; of several servers with one database all, separated by commas. Default: the one that this\nagent has joined.",
+    ),
+    setting(
+        "token",
+        r#""oxide_reg_…""#,
+        "The token with which this agent joins, once: `oxide agents token` makes it. From then on it has a credential of its own.",
+    ),
+    setting("name", r#""builder-1""#, "A name for people. Default: the name of the machine."),
+    setting("labels", r#"["gpu"]"#, "Labels that jobs ask for with `runs_on`, beside those of the machine."),
+    setting("slots", "4", "How many jobs run at the same time. Default: one for each processor, two at least."),
+    setting(
+        "data_dir",
+        r#""/var/lib/oxide-agent""#,
+        "Where the agent keeps its credential, reports and work. Each agent has its own.",
+    ),
+    setting(
+        "ca_file",
+        r#""/etc/oxide/ca.pem""#,
+        "A PEM file with authorities that are trusted beside those of the machine.",
+    ),
+    setting(
+        "nats",
+        r#""nats://nats.example.com:4222""#,
+        "NATS servers that messages go by, in the place of HTTPS. Joining still asks the server.",
+    ),
+    setting("nats_prefix", r#""acme.ci""#, "Words before all subjects, as the servers have them. Default: none."),
+    setting(
+        "nats_credentials_file",
+        r#""/etc/oxide/nats""#,
+        "A file whose first line is USER:PASSWORD or a token for NATS. Default: what the address of NATS says.",
+    ),
+    setting(
+        "nats_ca_file",
+        r#""/etc/oxide/nats-ca.pem""#,
+        "A PEM file with the authorities that vouch for NATS; the connection is then encrypted. Default: `ca_file`, or those of\nthis machine.",
+    ),
+    setting(
+        "nats_certificate",
+        r#""/etc/oxide/nats.pem""#,
+        "A PEM file with the certificate by which NATS knows this agent. Default: none.",
+    ),
+    setting("nats_key", r#""/etc/oxide/nats.key""#, "A PEM file with the key of that certificate."),
+    setting(
+        "spool_limit",
+        r#""1GiB""#,
+        "How many bytes of reports are kept on disk while the server is away; 16MiB at least.",
+    ),
+    setting(
+        "docker_host",
+        r#""unix:///var/run/docker.sock""#,
+        "Where Docker is. Default: what DOCKER_HOST says, or its usual socket.",
+    ),
+    setting(
+        "host_jobs",
+        "true",
+        "Run commands on the machine itself, too (`environment: host` and nix), not in containers and virtual machines only.",
+    ),
+    setting(
+        "blobs",
+        r#""s3://bucket/prefix""#,
+        "Where caches and artifacts are: s3://BUCKET/PREFIX as the server has it, with credentials in AWS_ACCESS_KEY_ID and\nAWS_SECRET_ACCESS_KEY. Default: `blobs` in the data directory, which other agents do not see.",
+    ),
+    setting(
+        "blobs_endpoint",
+        r#""https://s3.example.com""#,
+        "The address of the S3-compatible store. Default: Amazon's.",
+    ),
+    setting(
+        "insecure_registries",
+        r#"["registry.lan:5000"]"#,
+        "Registries that are reached over http without encryption. Default: none.",
+    ),
+    setting("log_format", r#""text""#, "text, or json: one object for each line."),
+];
+
+/// A file with every setting, commented out, with what it means.
+pub fn example() -> String {
+    let head = "# Settings of `oxide agent --config FILE`. Nearly every setting also has a variable in the environment, such as\n\
+                # OXIDE_AGENT_SLOTS for slots, which goes before the file; the command line goes before both. What is read by\n\
+                # others too has another name there: OXIDE_INSECURE_REGISTRIES.\n";
+    config_example::example(head, SETTINGS)
 }
 
 /// How an agent is to behave.
@@ -60,8 +160,8 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     /// Authorities that are trusted beside those of the machine.
     pub ca_file: Option<PathBuf>,
-    /// NATS servers that messages go by, in the place of HTTPS.
-    pub nats: Option<String>,
+    /// NATS that messages go by, in the place of HTTPS, if servers of it are named.
+    pub nats: NatsArguments,
     /// How many bytes of reports are kept on disk.
     pub spool_bytes_max: u64,
     /// The socket of Docker.
@@ -124,6 +224,19 @@ impl Settings {
         let paths = |given: &Option<PathBuf>, name: &str, of_file: Option<PathBuf>| {
             given.clone().or_else(|| variable(name).map(PathBuf::from)).or(of_file)
         };
+        let nats_paths = |name: &str, of_file: Option<PathBuf>| paths(&None, name, of_file);
+        let ca_file = paths(&arguments.ca_file, "OXIDE_AGENT_CA_FILE", file.ca_file);
+        let mut nats = NatsArguments {
+            servers: arguments.nats.clone().or_else(|| variable("OXIDE_AGENT_NATS")).or(file.nats),
+            prefix: variable("OXIDE_AGENT_NATS_PREFIX").or(file.nats_prefix),
+            credentials_file: nats_paths("OXIDE_AGENT_NATS_CREDENTIALS_FILE", file.nats_credentials_file),
+            ca_file: nats_paths("OXIDE_AGENT_NATS_CA_FILE", file.nats_ca_file),
+            certificate: nats_paths("OXIDE_AGENT_NATS_CERTIFICATE", file.nats_certificate),
+            key: nats_paths("OXIDE_AGENT_NATS_KEY", file.nats_key),
+        };
+        if nats.servers.is_some() && nats.ca_file.is_none() {
+            nats.ca_file.clone_from(&ca_file);
+        }
         Ok(Settings {
             server: arguments.server.clone().or_else(|| variable("OXIDE_AGENT_SERVER")).or(file.server),
             token: arguments.token.clone().or_else(|| variable("OXIDE_AGENT_TOKEN")).or(file.token),
@@ -131,8 +244,8 @@ impl Settings {
             labels: checked_labels(labels)?,
             slots: checked_slots(slots)?,
             data_dir: paths(&data_dir.map(Path::to_path_buf), "OXIDE_AGENT_DATA_DIR", file.data_dir),
-            ca_file: paths(&arguments.ca_file, "OXIDE_AGENT_CA_FILE", file.ca_file),
-            nats: arguments.nats.clone().or_else(|| variable("OXIDE_AGENT_NATS")).or(file.nats),
+            ca_file,
+            nats,
             spool_bytes_max: spool.map(|text| checked_spool(&text)).transpose()?.unwrap_or(SPOOL_BYTES_MAX),
             docker_host: variable("OXIDE_AGENT_DOCKER_HOST").or(file.docker_host),
             host_jobs,
@@ -257,5 +370,59 @@ mod tests {
         assert!(told(&[("OXIDE_AGENT_LABELS", "a b")]).contains("`a b` cannot be a label"));
         assert!(told(&[("OXIDE_AGENT_SPOOL_LIMIT", "1KiB")]).contains("write it as `512MiB`"));
         assert!(told(&[("OXIDE_AGENT_NAME", "a\nb")]).contains("the name of the agent cannot be used"));
+    }
+
+    #[test]
+    fn the_example_sets_nothing_and_uncommented_everything() {
+        assert_eq!(toml::from_str::<File>(&example()).unwrap(), File::default());
+        let all: toml::Table = config_example::uncommented(&example()).parse().unwrap();
+        // Whoever adds a setting names it here, and so finds that the example has none.
+        let File {
+            server,
+            token,
+            name,
+            labels,
+            slots,
+            data_dir,
+            ca_file,
+            nats,
+            nats_prefix,
+            nats_credentials_file,
+            nats_ca_file,
+            nats_certificate,
+            nats_key,
+            spool_limit,
+            docker_host,
+            host_jobs,
+            blobs,
+            blobs_endpoint,
+            insecure_registries,
+            log_format,
+        } = toml::Value::Table(all).try_into::<File>().unwrap();
+        let words = [server, token, name, nats, nats_prefix, spool_limit, docker_host, blobs, blobs_endpoint];
+        let paths = [data_dir, ca_file, nats_credentials_file, nats_ca_file, nats_certificate, nats_key];
+        assert!(words.iter().all(Option::is_some) && paths.iter().all(Option::is_some), "{words:?} {paths:?}");
+        assert_eq!(words.len() + paths.len() + 5, SETTINGS.len());
+        assert_eq!((labels, slots), (Some(vec!["gpu".to_owned()]), Some(4)));
+        assert_eq!(insecure_registries, ["registry.lan:5000"]);
+        // What has a default shows it.
+        assert_eq!((host_jobs, log_format), (Some(true), Some(ServiceLogFormat::default())));
+        assert_eq!(parse_bytes(words[5].as_deref().unwrap()), Some(SPOOL_BYTES_MAX));
+    }
+
+    #[test]
+    fn nats_is_used_as_the_file_or_the_environment_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.toml");
+        let text = "nats = \"tls://nats\"\nnats_prefix = \"file\"\nnats_key = \"file.key\"\nca_file = \"all.pem\"\n";
+        fs::write(&file, text).unwrap();
+        let arguments = Arguments { config: Some(file), ..Arguments::default() };
+        let nats = settings(&arguments, &[("OXIDE_AGENT_NATS_PREFIX", "variable")]).unwrap().nats;
+        assert_eq!((nats.servers.as_deref(), nats.prefix.as_deref()), (Some("tls://nats"), Some("variable")));
+        assert_eq!((nats.ca_file, nats.key), (Some("all.pem".into()), Some("file.key".into())));
+        let own = settings(&arguments, &[("OXIDE_AGENT_NATS_CA_FILE", "nats.pem")]).unwrap();
+        assert_eq!((own.nats.ca_file, own.ca_file), (Some("nats.pem".into()), Some("all.pem".into())));
+        let without = settings(&Arguments::default(), &[("OXIDE_AGENT_CA_FILE", "all.pem")]).unwrap().nats;
+        assert_eq!(without, NatsArguments::default());
     }
 }
