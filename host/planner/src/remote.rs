@@ -1,8 +1,12 @@
 //! Which commit of a repository is meant: asked with `git ls-remote`, which fetches nothing.
 
-use std::{net::IpAddr, process::Stdio, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    process::Stdio,
+    time::Duration,
+};
 
-use oxide_registry::oci::{NotReached, Reach};
+use oxide_registry::oci::{NotReached, Reach, host_and_port};
 use serde_json::{Map, Value as Json};
 use tokio::{io::AsyncReadExt as _, process::Command};
 
@@ -10,6 +14,8 @@ use tokio::{io::AsyncReadExt as _, process::Command};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// No answer that we read is longer: three lines are asked for.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
+/// Why a host or port cannot be used.
+const NO_HOST: &str = "has no usable host or port";
 
 /// What was asked for; without any of it, the branch that the repository itself names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -128,8 +134,8 @@ pub async fn find_commit(repository: &str, wanted: &Wanted, reach: &Reach) -> Re
         Named::Tag(tag) => vec![format!("refs/tags/{tag}"), format!("refs/tags/{tag}^{{}}")],
         Named::Branch(branch) => vec![format!("refs/heads/{branch}")],
     };
-    let pins = pins(repository, reach).await?;
-    let answer = ask(repository, &shown, &pins, &patterns).await?;
+    let pinned = pinned(repository, reach).await?;
+    let answer = ask(&pinned, &shown, &patterns).await?;
     let (sha, found) = read_answer(&answer, &named).ok_or_else(|| match &named {
         Named::Nothing => RemoteError::Empty(shown.clone()),
         Named::Branch(name) => RemoteError::Unknown { repository: shown.clone(), what: "branch", name: name.clone() },
@@ -170,65 +176,112 @@ pub fn check_address(repository: &str, reach: &Reach) -> Result<(), RemoteError>
              server, and to steps as a secret",
         );
     }
-    let is_folder = repository.starts_with('/') || repository.starts_with("file:");
-    if is_folder && !reach.folders {
+    if is_folder(repository) && !reach.folders {
         return refused("is a folder of the server, and its operator has not set `local_repositories = true`");
     }
     match repository.split_once("://") {
-        Some(("https" | "http" | "ssh" | "git", rest)) if !rest.starts_with(['/', '-']) && !rest.is_empty() => Ok(()),
+        Some(("https" | "http" | "ssh" | "git", rest)) if !rest.starts_with(['/', '-']) && !rest.is_empty() => {
+            host_of(repository).map(drop).ok_or(RemoteError::Address(NO_HOST))
+        }
         Some(("file", rest)) if rest.starts_with('/') => Ok(()),
         None if repository.starts_with('/') => Ok(()),
         // `user@host:path`.
-        None if repository.split_once(':').is_some_and(|(host, _)| !host.is_empty() && !host.contains('/')) => Ok(()),
+        None if repository.split_once(':').is_some_and(|(host, _)| !host.is_empty() && !host.contains('/')) => {
+            host_of(repository).map(drop).ok_or(RemoteError::Address(NO_HOST))
+        }
         _ => refused("is neither a URL with https, http, ssh, git or file, nor `user@host:path`, nor an absolute path"),
     }
 }
 
 /// Does it hold more than the user that SSH asks for?
 fn holds_password(repository: &str) -> bool {
-    let Some((scheme, rest)) = repository.split_once("://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    let Some((scheme, _)) = repository.split_once("://") else { return false };
+    let user = authority(repository).and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
     user.is_some_and(|user| scheme != "ssh" || user.contains(':'))
 }
 
-/// The host and port of an address; none of a folder.
-fn host_of(repository: &str) -> Option<(String, u16)> {
-    let of_scp = || {
-        let (host, _) = repository.split_once(':').filter(|_| !repository.starts_with('/'))?;
-        Some((host.rsplit('@').next()?.to_owned(), 22))
-    };
-    let Some((scheme, rest)) = repository.split_once("://") else { return of_scp() };
-    let usual = match scheme {
-        "https" => 443,
-        "http" => 80,
-        "ssh" => 22,
-        "git" => 9418,
-        _ => return None,
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    match host.rsplit_once(':').filter(|(name, _)| !name.contains(':') || name.ends_with(']')) {
-        Some((name, port)) => Some((name.to_owned(), port.parse().ok()?)),
-        None => Some((host.to_owned(), usual)),
+/// What an address names as user, host and port, as git reads it: up to the `/`, or to the `:` of `user@host:path`.
+fn authority(repository: &str) -> Option<&str> {
+    if let Some((_, rest)) = repository.split_once("://") {
+        return rest.split('/').next();
     }
+    let (before, _) = repository.split_once(':').filter(|(before, _)| !before.contains('/'))?;
+    // `user@[::1]:path`.
+    if before.contains('[') { repository.find("]:").map(|end| &repository[..=end]) } else { Some(before) }
 }
 
-/// What git is told so that it asks nobody but the host as it is known now.
+/// The host and port of an address that is no folder; none if they cannot be read. What git, curl and ssh could read in another
+/// way than we do is not read, or they would ask somebody else than was looked at.
+fn host_of(repository: &str) -> Option<(String, u16)> {
+    let scheme = repository.split_once("://").map_or("ssh", |(scheme, _)| scheme);
+    let authority = authority(repository)?;
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let is_of = |text: &str, signs: &[u8]| text.bytes().all(|b| b.is_ascii_alphanumeric() || signs.contains(&b));
+    let is_read_alike = is_of(user, b"-._~+") && is_of(host, b"-._:[]") && !host.starts_with('-');
+    if !is_read_alike || host.ends_with([':', '.']) || host.contains(".:") {
+        return None;
+    }
+    host_and_port(&format!("{scheme}://{host}/"))
+}
+
+fn is_folder(repository: &str) -> bool {
+    repository.starts_with('/') || repository.starts_with("file://")
+}
+
+/// How git is told to ask nobody but the host as it is known now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Pinned {
+    /// What it asks.
+    address: String,
+    /// Its settings, as `NAME=VALUE`.
+    settings: Vec<String>,
+    /// Behind the command of ssh, with a space in front.
+    ssh_options: String,
+    /// What it says to a server of `git://` that it asks for, if not what stands in the address.
+    virtual_host: Option<String>,
+}
+
+/// Looks up the host, if not all may be asked.
 ///
 /// # Errors
 /// The host may not be asked.
-async fn pins(repository: &str, reach: &Reach) -> Result<Vec<String>, RemoteError> {
-    let Some((host, port)) = host_of(repository).filter(|_| reach.private_hosts.is_some()) else {
-        return Ok(Vec::new());
-    };
+async fn pinned(repository: &str, reach: &Reach) -> Result<Pinned, RemoteError> {
+    if reach.private_hosts.is_none() || is_folder(repository) {
+        return Ok(Pinned { address: repository.to_owned(), ..Pinned::default() });
+    }
+    let (host, port) = host_of(repository).ok_or(RemoteError::Address(NO_HOST))?;
     let found = reach.resolve(&host, port).await.map_err(RemoteError::NotReached)?;
-    let addresses = found.iter().map(|address| match address.ip() {
-        IpAddr::V6(address) => format!("[{address}]"),
-        address => address.to_string(),
-    });
-    let addresses = addresses.collect::<Vec<_>>().join(",");
-    Ok(vec![format!("http.curloptResolve={host}:{port}:{addresses}"), "http.followRedirects=false".to_owned()])
+    Ok(pin(repository, &host, port, &found))
+}
+
+/// Binds the host of an address to what was found for it. A proxy of git's own looks it up once more.
+fn pin(repository: &str, host: &str, port: u16, found: &[SocketAddr]) -> Pinned {
+    let mut pinned = Pinned { address: repository.to_owned(), ..Pinned::default() };
+    let is_http = repository.starts_with("http://") || repository.starts_with("https://");
+    if is_http {
+        pinned.settings.push("http.followRedirects=false".to_owned());
+    }
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    let Some(first) = found.first().filter(|_| name.parse::<IpAddr>().is_err()) else {
+        return pinned;
+    };
+    if is_http {
+        let addresses = found.iter().map(|address| match address.ip() {
+            IpAddr::V6(address) => format!("[{address}]"),
+            address => address.to_string(),
+        });
+        let addresses = addresses.collect::<Vec<_>>().join(",");
+        pinned.settings.push(format!("http.curloptResolve={host}:{port}:{addresses}"));
+    } else if let Some(rest) = repository.strip_prefix("git://") {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        pinned.address = format!("git://{first}/{path}");
+        pinned.virtual_host = Some(authority.to_owned());
+    } else {
+        // The key of the host is known by its name, in brackets if the port is not the usual one.
+        let alias = if port == 22 { name.to_owned() } else { format!("[{name}]:{port}") };
+        pinned.ssh_options = format!(" -o HostName={} -o 'HostKeyAlias={alias}'", first.ip());
+    }
+    pinned
 }
 
 /// The branch or tag that is meant.
@@ -289,11 +342,11 @@ fn is_reference_name(name: &str) -> bool {
         && name.split('/').all(part_is_fine)
 }
 
-async fn ask(repository: &str, shown: &str, pins: &[String], patterns: &[String]) -> Result<String, RemoteError> {
+async fn ask(pinned: &Pinned, shown: &str, patterns: &[String]) -> Result<String, RemoteError> {
     let mut command = Command::new("git");
     command
-        .args(pins.iter().flat_map(|pin| ["-c", pin]))
-        .args(["ls-remote", "--symref", "--", repository])
+        .args(pinned.settings.iter().flat_map(|setting| ["-c", setting]))
+        .args(["ls-remote", "--symref", "--", &pinned.address])
         .args(patterns)
         .env("LC_ALL", "C")
         .env("GIT_TERMINAL_PROMPT", "0")
@@ -304,9 +357,13 @@ async fn ask(repository: &str, shown: &str, pins: &[String], patterns: &[String]
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    if std::env::var_os("GIT_SSH_COMMAND").is_none() {
-        command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
+    if let Some(host) = &pinned.virtual_host {
+        command.env("GIT_OVERRIDE_VIRTUAL_HOST", host);
     }
+    // Of two options with one name, ssh takes the first: what the operator says counts.
+    let mut ssh = std::env::var_os("GIT_SSH_COMMAND").unwrap_or_else(|| "ssh -o BatchMode=yes".into());
+    ssh.push(&pinned.ssh_options);
+    command.env("GIT_SSH_COMMAND", ssh);
     let mut child = command.spawn().map_err(RemoteError::NoGit)?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let read = async {
@@ -324,7 +381,7 @@ async fn ask(repository: &str, shown: &str, pins: &[String], patterns: &[String]
         return Ok(text);
     }
     // Git may repeat the address with its password.
-    let words = words.replace(repository, shown);
+    let words = words.replace(&pinned.address, shown);
     let line = words.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("git said nothing");
     Err(RemoteError::Refused { repository: shown.to_owned(), words: line.trim_start_matches("fatal: ").to_owned() })
 }

@@ -21,7 +21,7 @@ use super::{
     auth::{self, Challenge, TokenRequest},
     credentials::{self, Account, OwnAccount},
     error::OciError,
-    reach::Reach,
+    reach::{Reach, proxies},
     reference::Repository,
 };
 
@@ -112,6 +112,8 @@ pub(super) struct Connections {
     outside: reqwest::Client,
     /// For this machine.
     inside: reqwest::Client,
+    /// Does the environment name a proxy?
+    has_proxy: bool,
     /// What goes into `Authorization`, for each repository and access.
     authorizations: Mutex<HashMap<(Repository, Access), String>>,
 }
@@ -123,6 +125,7 @@ impl Connections {
         Ok(Connections {
             outside: http_client(reach, false, redirects(reach))?,
             inside: http_client(reach, true, redirects(reach))?,
+            has_proxy: !proxies().is_empty(),
             settings,
             whole_max: WHOLE_MAX,
             authorizations: Mutex::default(),
@@ -206,7 +209,7 @@ impl Connections {
         request: &Request,
         authorization: Option<String>,
     ) -> Result<Response, OciError> {
-        self.admit(repository, &request.url)?;
+        self.admit(repository, &request.url).await?;
         let client = if is_this_machine(repository.host()) { &self.inside } else { &self.outside };
         let mut builder = client.request(request.method.clone(), request.url.clone());
         if let Some(accept) = request.accept {
@@ -228,9 +231,13 @@ impl Connections {
     }
 
     /// May this address be asked for the registry?
-    fn admit(&self, repository: &Repository, url: &Url) -> Result<(), OciError> {
-        let refused = |cause| OciError::NotReached { host: repository.host().to_owned(), cause };
-        self.settings.reach.admits(url).map_err(refused)
+    async fn admit(&self, repository: &Repository, url: &Url) -> Result<(), OciError> {
+        let reach = &self.settings.reach;
+        let admitted = match self.has_proxy {
+            true => reach.admits_by_proxy(url).await,
+            false => reach.admits(url),
+        };
+        admitted.map_err(|cause| OciError::NotReached { host: repository.host().to_owned(), cause })
     }
 
     /// Sends what was prepared, and waits for the head of the answer, but not for ever.
@@ -311,7 +318,7 @@ impl Connections {
         };
         let (builder, with_account) = match request {
             TokenRequest::Get { url, authorization } => {
-                self.admit(repository, &url)?;
+                self.admit(repository, &url).await?;
                 let builder = self.token_client(&url).get(url);
                 match authorization {
                     Some(value) => (builder.header(AUTHORIZATION, value), true),
@@ -319,7 +326,7 @@ impl Connections {
                 }
             }
             TokenRequest::Post { url, form } => {
-                self.admit(repository, &url)?;
+                self.admit(repository, &url).await?;
                 let is_inside = url.host_str().is_some_and(is_this_machine);
                 let client = http_client(&self.settings.reach, is_inside, Policy::none())?;
                 (client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form), true)

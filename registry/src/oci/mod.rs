@@ -23,4 +23,4 @@ pub use digest::{Digest, DigestError};
 pub use error::OciError;
 pub use publication::{MoveError, Publication, Pushed};
 pub use reach::{NotReached, Reach};
-pub use reference::{OciReference, OciReferenceError, REFERENCE_BYTES_MAX, Repository, host_of_url};
+pub use reference::{OciReference, OciReferenceError, REFERENCE_BYTES_MAX, Repository, host_and_port, hosts_of_url};

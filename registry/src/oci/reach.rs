@@ -11,6 +11,8 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
 };
 
+use super::reference::host_and_port_of;
+
 /// Which hosts may be asked.
 #[derive(Clone, Debug)]
 pub struct Reach {
@@ -29,8 +31,18 @@ impl Default for Reach {
 
 /// A host that may not be asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` has no public address, and this server does not ask it; its operator can name it in `private_hosts`")]
-pub struct NotReached(pub String);
+pub enum NotReached {
+    /// Its addresses are those of a private network, or it has none.
+    #[error(
+        "`{0}` has no public address, and this server does not ask it; its operator can name it in `private_hosts`"
+    )]
+    Private(String),
+    /// It is listed with another port.
+    #[error(
+        "this server asks that host at another port than `{0}`; its operator can name `{0}` in `private_hosts`, too"
+    )]
+    OtherPort(String),
+}
 
 impl Reach {
     /// May an address of the web be asked? Names that are not listed are looked at once more when they are resolved.
@@ -38,39 +50,62 @@ impl Reach {
     /// # Errors
     /// [`NotReached`].
     pub fn admits(&self, url: &Url) -> Result<(), NotReached> {
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return Err(NotReached(url.as_str().chars().take(200).collect()));
-        };
-        self.admits_host(host, port).map(drop)
+        self.admits_url(url).map(drop)
     }
 
-    /// The addresses of a host that may be asked.
+    /// Like [`Reach::admits`], before a request that a proxy may pass on: a proxy looks up names itself, so they are looked up
+    /// here, too. What has no address here is the proxy's to find, for it may be all that knows the names of the outside.
+    ///
+    /// # Errors
+    /// [`NotReached`].
+    pub(super) async fn admits_by_proxy(&self, url: &Url) -> Result<(), NotReached> {
+        let (host, port, is_listed) = self.admits_url(url)?;
+        if is_listed {
+            return Ok(());
+        }
+        let found: Vec<_> = tokio::net::lookup_host((bare(&host), port)).await.into_iter().flatten().collect();
+        if found.iter().all(|address| is_public(address.ip())) { Ok(()) } else { Err(NotReached::Private(host)) }
+    }
+
+    /// The addresses of a host that may be asked: all of a host that is listed with this port, else its public ones.
     ///
     /// # Errors
     /// [`NotReached`], also if it has no address at all.
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, NotReached> {
-        let is_listed = self.admits_host(host, port)?;
+        let is_listed = self.lists(host, port);
+        if !is_listed && is_private(host) {
+            return Err(NotReached::Private(format!("{host}:{port}")));
+        }
         let found = tokio::net::lookup_host((bare(host), port)).await.into_iter().flatten();
         let found: Vec<_> = found.filter(|address| is_listed || is_public(address.ip())).collect();
-        if found.is_empty() { Err(NotReached(host.to_owned())) } else { Ok(found) }
+        if found.is_empty() { Err(NotReached::Private(format!("{host}:{port}"))) } else { Ok(found) }
     }
 
-    /// Is a host listed, so that its addresses do not matter? The error says that it need not be resolved at all.
-    fn admits_host(&self, host: &str, port: u16) -> Result<bool, NotReached> {
-        let Some(listed) = &self.private_hosts else { return Ok(true) };
-        let is_this = |entry: &String| {
+    /// The host and port of an address that may be asked as far as can be said without looking up its name, and whether they are
+    /// listed.
+    fn admits_url(&self, url: &Url) -> Result<(String, u16, bool), NotReached> {
+        let Some((host, port)) = host_and_port_of(url) else {
+            return Err(NotReached::Private(url.as_str().chars().take(200).collect()));
+        };
+        let is_listed = self.lists(&host, port);
+        if !is_listed && is_private(&host) {
+            return Err(NotReached::Private(format!("{host}:{port}")));
+        }
+        // Whoever looks up the name for a client of HTTP sees no port, and gives out the private addresses of one that is listed.
+        let is_name = bare(&host).parse::<IpAddr>().is_err();
+        if !is_listed && is_name && self.lists_name(&host) {
+            return Err(NotReached::OtherPort(format!("{host}:{port}")));
+        }
+        Ok((host, port, is_listed))
+    }
+
+    /// Is it listed, so that its addresses do not matter?
+    fn lists(&self, host: &str, port: u16) -> bool {
+        let Some(listed) = &self.private_hosts else { return true };
+        listed.iter().any(|entry| {
             let (name, only) = split(entry);
             bare(name).eq_ignore_ascii_case(bare(host)) && only.is_none_or(|only| only == port)
-        };
-        if listed.iter().any(is_this) {
-            return Ok(true);
-        }
-        let refused = match bare(host).parse::<IpAddr>() {
-            Ok(address) => !is_public(address),
-            // Listed with another port: its private addresses are not for this one.
-            Err(_) => self.lists_name(host) || host.eq_ignore_ascii_case("localhost"),
-        };
-        if refused { Err(NotReached(format!("{host}:{port}"))) } else { Ok(false) }
+        })
     }
 
     fn lists_name(&self, host: &str) -> bool {
@@ -84,7 +119,8 @@ impl Reach {
 }
 
 /// Gives out public addresses only, but for hosts that are listed. That names are looked up here, by whoever connects, leaves no
-/// time in which they could come to mean something else.
+/// time in which they could come to mean something else. Of what goes by way of a proxy it sees the name of the proxy only; see
+/// [`Reach::admits_by_proxy`]. A redirect to another name is then the proxy's to judge.
 pub(super) struct Resolver {
     reach: Reach,
     proxies: Vec<String>,
@@ -98,7 +134,7 @@ impl Resolve for Resolver {
             let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
             let found: Vec<_> = found.filter(|address| is_listed || is_public(address.ip())).collect();
             match found.is_empty() {
-                true => Err(NotReached(host).into()),
+                true => Err(NotReached::Private(host).into()),
                 false => Ok(Box::new(found.into_iter()) as Addrs),
             }
         })
@@ -106,7 +142,7 @@ impl Resolve for Resolver {
 }
 
 /// The hosts of the proxies that the environment names: they are the operator's.
-fn proxies() -> Vec<String> {
+pub(super) fn proxies() -> Vec<String> {
     let variables = ["http_proxy", "https_proxy", "all_proxy"].into_iter();
     let values = variables.flat_map(|name| [std::env::var(name), std::env::var(name.to_uppercase())]).flatten();
     values
@@ -115,6 +151,14 @@ fn proxies() -> Vec<String> {
             Some(Url::parse(&value).ok()?.host_str()?.to_owned())
         })
         .collect()
+}
+
+/// Is it an address that is not public, or a name of this machine? The names of others have to be looked up.
+fn is_private(host: &str) -> bool {
+    match bare(host).parse::<IpAddr>() {
+        Ok(address) => !is_public(address),
+        Err(_) => bare(host).eq_ignore_ascii_case("localhost"),
+    }
 }
 
 /// `HOST` or `HOST:PORT`.
@@ -164,7 +208,33 @@ mod tests {
             assert!(!admits(&open, url), "{url}");
         }
         assert!(closed.resolve("localhost", 80).await.is_err());
-        assert_eq!(open.resolve("127.0.0.1", 80).await, Err(NotReached("127.0.0.1:80".into())));
+        assert_eq!(open.resolve("127.0.0.1", 80).await, Err(NotReached::Private("127.0.0.1:80".into())));
         assert!(!open.resolve("localhost", 5000).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_listed_with_another_port_has_its_public_addresses_only() {
+        let open = public(&["1.1.1.1:443", "10.1.2.3:443", "git.example.com:443"]);
+        assert_eq!(open.resolve("1.1.1.1", 22).await, Ok(vec!["1.1.1.1:22".parse().unwrap()]));
+        assert_eq!(open.resolve("10.1.2.3", 443).await, Ok(vec!["10.1.2.3:443".parse().unwrap()]));
+        assert_eq!(open.resolve("10.1.2.3", 22).await, Err(NotReached::Private("10.1.2.3:22".into())));
+        assert_eq!(open.admits(&Url::parse("https://1.1.1.1:8443/").unwrap()), Ok(()));
+        let refused = open.admits(&Url::parse("https://git.example.com:8443/").unwrap()).unwrap_err();
+        assert_eq!(refused, NotReached::OtherPort("git.example.com:8443".into()));
+        assert!(refused.to_string().contains("can name `git.example.com:8443` in `private_hosts`"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_would_look_up_is_looked_up_before() {
+        let admits = async |reach: &Reach, url: &str| reach.admits_by_proxy(&Url::parse(url).unwrap()).await;
+        let closed = public(&[]);
+        for url in ["http://localhost./", "http://127.0.0.1/", "http://[::1]:7/", "http://10.1.2.3/"] {
+            assert!(matches!(admits(&closed, url).await, Err(NotReached::Private(_))), "{url}");
+        }
+        for url in ["https://1.1.1.1/", "https://registry.invalid/"] {
+            assert_eq!(admits(&closed, url).await, Ok(()), "{url}");
+        }
+        assert_eq!(admits(&public(&["10.1.2.3:80"]), "http://10.1.2.3/").await, Ok(()));
+        assert_eq!(admits(&Reach::default(), "http://10.1.2.3/").await, Ok(()));
     }
 }

@@ -6,6 +6,8 @@ use std::{
     str::FromStr,
 };
 
+use reqwest::Url;
+
 use super::{
     connection::is_this_machine,
     digest::{Digest, DigestError},
@@ -282,11 +284,30 @@ fn is_tag(tag: &str) -> bool {
         && tag.bytes().all(|byte| is_word(byte) || byte == b'.' || byte == b'-')
 }
 
-/// The host by which references name a registry at this address, with port if the address has one: `ci.example.com` of
-/// `https://ci.example.com/`.
-pub fn host_of_url(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    rest.split('/').next().filter(|host| !host.is_empty())
+/// The hosts by which references name a registry at this address: with its port, and without if it is the one of the scheme,
+/// such as `ci.example.com:443` and `ci.example.com` of `https://ci.example.com/`. None if it is no address.
+pub fn hosts_of_url(url: &str) -> Vec<String> {
+    let Some((host, port)) = host_and_port(url) else { return Vec::new() };
+    let is_usual = Url::parse(url).is_ok_and(|url| url.port().is_none());
+    let named = format!("{host}:{port}");
+    if is_usual { vec![named, host] } else { vec![named] }
+}
+
+/// The host of a URL in small letters, an IPv6 address in brackets, and its port, which is the usual one of the scheme if none is
+/// written. None if it is no URL, or one without a host.
+pub fn host_and_port(url: &str) -> Option<(String, u16)> {
+    host_and_port_of(&Url::parse(url).ok()?)
+}
+
+/// Like [`host_and_port`], of a URL that was read.
+pub(super) fn host_and_port_of(url: &Url) -> Option<(String, u16)> {
+    let port = url.port().or_else(|| match url.scheme() {
+        "ssh" => Some(22),
+        "git" => Some(9418),
+        _ => url.port_or_known_default(),
+    });
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    Some((host.to_ascii_lowercase(), port?))
 }
 
 #[cfg(test)]
@@ -381,6 +402,31 @@ mod tests {
         for host in ["127.0.0.1:5601", "1password.com", "1.2.3.4.example", "0xg.io", "a.1x", "[::1]", "5601.io:1"] {
             assert!(Repository::parse(&format!("{host}/acme/lint")).is_ok(), "{host}");
         }
+    }
+
+    #[test]
+    fn a_url_has_the_host_and_port_that_are_asked() {
+        for (url, host, port) in [
+            ("https://CI.example.com/", "ci.example.com", 443),
+            ("http://ci.lan", "ci.lan", 80),
+            ("http://127.0.0.1:/a.git", "127.0.0.1", 80),
+            ("http://0x7f.1:7780/", "127.0.0.1", 7780),
+            ("http://[::1]", "[::1]", 80),
+            ("https://[::1]:8443/a", "[::1]", 8443),
+            ("ssh://git@git.lan/a", "git.lan", 22),
+            ("ssh://git@git.lan:2222/a", "git.lan", 2222),
+            ("git://10.0.0.5:/a", "10.0.0.5", 9418),
+        ] {
+            assert_eq!(host_and_port(url), Some((host.to_owned(), port)), "{url}");
+        }
+        for url in ["http://127.0.0.1:x/a", "http://a:65536/", "https://", "file:///srv/a", "/srv/a", "ci.example.com"]
+        {
+            assert_eq!(host_and_port(url), None, "{url}");
+        }
+        assert_eq!(hosts_of_url("http://ci.lan"), ["ci.lan:80", "ci.lan"]);
+        assert_eq!(hosts_of_url("https://ci.example.com:443/"), ["ci.example.com:443", "ci.example.com"]);
+        assert_eq!(hosts_of_url("http://localhost:7780/"), ["localhost:7780"]);
+        assert!(hosts_of_url("ci.example.com").is_empty());
     }
 
     #[test]

@@ -85,6 +85,11 @@ async fn private_hosts_and_folders_are_asked_only_if_they_are_named() {
         let refused = find_commit(&address, &Wanted::default(), &closed).await.unwrap_err();
         assert!(matches!(refused, RemoteError::NotReached(_)), "{address}: {refused}");
     }
+    for address in ["http://127.0.0.1:/a.git", "http://127.0.0.1:x/a", "git://10.0.0.5:/a", "http://169.254.169.254:/x"]
+    {
+        let refused = find_commit(address, &Wanted::default(), &closed).await.unwrap_err();
+        assert!(refused.to_string().contains("no usable host or port"), "{address}: {refused}");
+    }
     for address in ["/srv/a.git", "file:///srv/a.git"] {
         let refused = find_commit(address, &Wanted::default(), &closed).await.unwrap_err();
         assert!(refused.to_string().contains("local_repositories"), "{refused}");
@@ -116,11 +121,30 @@ fn nothing_reaches_gits_command_line_as_an_option_or_a_helper() {
         "https://me:secret@a/b.git",
         "https://token@a/b.git",
         "ssh://git:secret@a/b",
+        "http://127.0.0.1:/a.git",
+        "http://127.0.0.1:x/a",
+        "http://127.0.0.1:65536/a",
+        "git://10.0.0.5:/a",
+        "http://a.example\\@127.0.0.1/b",
+        "http://a.example#@127.0.0.1/b",
+        "ssh://a.example#@127.0.0.1/b",
+        "ssh://a.example?@127.0.0.1/b",
+        "http://%31.0.0.1/b",
+        "http://a./b",
+        "[git@127.0.0.1:22]:b",
+        "git@[::1:b",
     ] {
         assert!(check_address(address, &Reach::default()).is_err(), "{address:?}");
     }
-    for address in ["https://a/b.git", "git@example.com:a/b.git", "/srv/a.git", "file:///srv/a.git", "ssh://git@a:22/b"]
-    {
+    for address in [
+        "https://a/b.git",
+        "git@example.com:a/b.git",
+        "git@[::1]:a/b.git",
+        "/srv/a.git",
+        "file:///srv/a.git",
+        "ssh://git@a:22/b",
+        "https://[::1]:8443/a@b.git?c#d",
+    ] {
         assert!(check_address(address, &Reach::default()).is_ok(), "{address:?}");
     }
     for name in ["-x", "a..b", "a b", "a*", "a~1", "a/", "/a", "a.lock", "@{u}", "a^", ".a", "a."] {
@@ -129,6 +153,48 @@ fn nothing_reaches_gits_command_line_as_an_option_or_a_helper() {
     }
     assert!(named(&Wanted { sha: Some("abc".into()), ..Wanted::default() }).is_err());
     assert!(named(&Wanted { branch: Some("feature/x-1".into()), ..Wanted::default() }).is_ok());
+}
+
+#[test]
+fn the_host_and_port_of_an_address_are_those_that_git_asks() {
+    for (address, host, port) in [
+        ("https://git.lan/a.git", "git.lan", 443),
+        ("http://git.lan:8080/a@b:1/c.git", "git.lan", 8080),
+        ("ssh://git@git.lan/a", "git.lan", 22),
+        ("ssh://git@[::1]:2222/a", "[::1]", 2222),
+        ("git://git.lan/a?b@c", "git.lan", 9418),
+        ("git@git.lan:a/b.git", "git.lan", 22),
+        ("git@[::1]:a/b.git", "[::1]", 22),
+    ] {
+        assert_eq!(host_of(address), Some((host.to_owned(), port)), "{address}");
+    }
+}
+
+#[test]
+fn git_asks_the_address_that_was_found() {
+    let pin = |repository: &str, found: &str| {
+        let (host, port) = host_of(repository).unwrap();
+        super::pin(repository, &host, port, &[SocketAddr::new(found.parse().unwrap(), port)])
+    };
+    let http = pin("https://git.lan/a.git", "2001:db8::1");
+    assert_eq!(http.settings, ["http.followRedirects=false", "http.curloptResolve=git.lan:443:[2001:db8::1]"]);
+    assert_eq!(http.address, "https://git.lan/a.git");
+    let daemon = pin("git://git.lan/a/b", "192.0.2.1");
+    assert_eq!(
+        (daemon.address.as_str(), daemon.virtual_host.as_deref()),
+        ("git://192.0.2.1:9418/a/b", Some("git.lan"))
+    );
+    assert_eq!(pin("git://git.lan:1/a", "2001:db8::1").address, "git://[2001:db8::1]:1/a");
+    for (address, options) in [
+        ("git@git.lan:a.git", " -o HostName=192.0.2.1 -o 'HostKeyAlias=git.lan'"),
+        ("ssh://git@git.lan:2222/a", " -o HostName=192.0.2.1 -o 'HostKeyAlias=[git.lan]:2222'"),
+        ("ssh://git@192.0.2.1/a", ""),
+    ] {
+        let pinned = pin(address, "192.0.2.1");
+        assert_eq!((pinned.ssh_options.as_str(), pinned.address.as_str()), (options, address));
+        assert!(pinned.settings.is_empty(), "{pinned:?}");
+    }
+    assert_eq!(pin("http://192.0.2.1/a", "192.0.2.1").settings, ["http.followRedirects=false"]);
 }
 
 #[test]
