@@ -48,7 +48,7 @@ pub(crate) struct Agent {
     /// Attempts that it has.
     attempts: BTreeMap<AttemptId, Held>,
     /// The plugins that its program holds ready: what they are called in pipelines, by digest. What it held when this server began
-    /// to lead is not known before it is used again.
+    /// to lead, or when a turn could not be stored, is not known before it is used again.
     plugins: BTreeMap<String, String>,
     /// There is something that it was not told yet.
     untold: bool,
@@ -64,6 +64,15 @@ struct Held {
     cancellation: Option<Cancellation>,
     /// When the agent got it, or spoke of it last.
     spoken_of: Duration,
+}
+
+/// An agent that was removed.
+pub(crate) struct Removed {
+    pub row: AgentRow,
+    /// The attempts that it had.
+    pub attempts: Vec<AttemptId>,
+    /// What it waits for.
+    pub requests: Vec<Answer<Reply>>,
 }
 
 struct Waiting {
@@ -211,8 +220,9 @@ impl Agents {
         }
     }
 
-    /// Forgets agents that are not stored: those whose registration was not.
+    /// Knows those agents that are stored and not removed: what was registered or removed and is not stored was not.
     pub(crate) fn keep_only(&mut self, stored: &HashSet<AgentId>) {
+        self.refused.retain(|id, _| !stored.contains(id));
         let changed = &mut self.changed;
         self.known.retain(|id, agent| {
             let is_stored = stored.contains(id);
@@ -224,10 +234,11 @@ impl Agents {
         });
     }
 
-    /// Forgets which attempts agents have: they are read from the store again.
-    pub(crate) fn forget_attempts(&mut self) {
+    /// Forgets what agents have: attempts are read from the store again, and plugins are told when they are used next.
+    pub(crate) fn forget_attempts_and_plugins(&mut self) {
         for (id, agent) in &mut self.known {
             agent.attempts.clear();
+            agent.plugins.clear();
             self.changed.push(*id);
         }
     }
@@ -278,20 +289,16 @@ impl Agents {
         plugins.into_iter().map(unloaded).collect()
     }
 
-    /// Forgets an agent for good. Answers with its row and the attempts that it had.
-    pub(crate) fn deregister(
-        &mut self,
-        id: AgentId,
-        reason: &str,
-        now: Timestamp,
-    ) -> Option<(AgentRow, Vec<AttemptId>)> {
+    /// Forgets an agent for good. What it waits for is to be refused once that is stored: the word ends its program.
+    pub(crate) fn deregister(&mut self, id: AgentId, reason: &str, now: Timestamp) -> Option<Removed> {
         let mut agent = self.known.remove(&id)?;
         self.changed.push(id);
         self.refused.insert(id, reason.to_owned());
-        agent.refuse(&OrchestratorError::Refused { reason: reason.to_owned() });
         agent.row.deregistered_at = Some(now);
         agent.is_online = false;
-        Some((agent.row(), agent.attempts.into_keys().collect()))
+        let row = agent.row();
+        let requests = agent.lease.into_iter().chain(agent.heartbeat).map(|waiting| waiting.answer).collect();
+        Some(Removed { row, attempts: agent.attempts.into_keys().collect(), requests })
     }
 
     /// Holds a heartbeat until there is something to say. `stale` are attempts that it names and no longer has.

@@ -31,9 +31,14 @@ pub(crate) async fn check(report: &Report) -> Result<(), OrchestratorError> {
     if bytes <= AT_ONCE_BYTES {
         return check_chunks(&report.logs);
     }
-    let _place = LARGE.acquire().await;
+    let place = LARGE.acquire().await;
     let chunks = report.logs.clone();
-    tokio::task::spawn_blocking(move || check_chunks(&chunks)).await.unwrap_or(Err(OrchestratorError::Closed))
+    let checked = tokio::task::spawn_blocking(move || {
+        // The work goes on when nobody waits for it any more, and so the place stays taken.
+        let _place = place;
+        check_chunks(&chunks)
+    });
+    checked.await.unwrap_or(Err(OrchestratorError::Closed))
 }
 
 fn check_chunks(chunks: &[LogChunk]) -> Result<(), OrchestratorError> {
@@ -45,4 +50,43 @@ fn check_chunks(chunks: &[LogChunk]) -> Result<(), OrchestratorError> {
 
 fn bad(why: String) -> OrchestratorError {
     OrchestratorError::BadReport(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use bytes::Bytes;
+    use oxide_core::id::{AgentId, AttemptId, JobIndex, RunId, StepIndex};
+    use tokio::{runtime::Builder, task::spawn_blocking, time::timeout};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_when_the_work_is_done_not_when_nobody_waits_for_it() {
+        let one_thread = Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+        one_thread.block_on(async {
+            let (go_on, halt) = mpsc::channel::<()>();
+            let before = spawn_blocking(move || halt.recv());
+            let attempt = AttemptId { run: RunId(Uuid::nil()), job: JobIndex(0), number: 1 };
+            let large = LogChunk {
+                step: StepIndex(0),
+                first_line: 1,
+                line_count: 1,
+                raw_bytes: 1 << 20,
+                marks: Vec::new(),
+                body: Bytes::new(),
+            };
+            let (changes, logs) = (Vec::new(), vec![large]);
+            let report = Report { agent: AgentId(Uuid::nil()), attempt, number: 1, changes, logs };
+            assert!(timeout(Duration::ZERO, check(&report)).await.is_err());
+            assert_eq!(LARGE.available_permits(), 1);
+            go_on.send(()).unwrap();
+            before.await.unwrap().unwrap();
+            // The thread takes one after the other.
+            spawn_blocking(|| ()).await.unwrap();
+            assert_eq!(LARGE.available_permits(), 2);
+        });
+    }
 }

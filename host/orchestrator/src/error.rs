@@ -99,12 +99,12 @@ impl OrchestratorError {
             }
             OrchestratorError::NoLeader => Some("ask again in some seconds".into()),
             OrchestratorError::Unreachable { leader, .. } => {
-                Some(format!("see that the servers reach each other at the addresses that they announce: {leader}"))
+                Some(format!("`cluster_url` of each server must be where the others reach it; one has {leader}"))
             }
             OrchestratorError::NoSuchRun(_) => Some("`oxide runs` lists the runs".into()),
             OrchestratorError::NotEnded(run) => Some(format!("wait for its end, or `oxide cancel {run}`")),
             OrchestratorError::NothingFailed(run) => Some(format!("repeat all of it: `oxide retry {run}`")),
-            OrchestratorError::NoSuchApproval(_) => Some("`oxide approvals` lists what waits for people".into()),
+            OrchestratorError::NoSuchApproval(_) => Some("`oxide approvals list` lists what waits for people".into()),
             OrchestratorError::NoSuchAgent(_) => Some("`oxide agents list` lists the agents".into()),
             OrchestratorError::Misunderstood { .. } => Some("let all servers run the same version".into()),
             OrchestratorError::Closed

@@ -33,8 +33,8 @@ pub trait Forward: Send + Sync {
     /// Asks the server that leads.
     ///
     /// # Errors
-    /// [`OrchestratorError::Unreachable`] if it could not be reached, [`OrchestratorError::NoLeader`] if it answers that it does
-    /// not lead; else what it answered.
+    /// [`OrchestratorError::Unreachable`] if it could not be reached, or its address leads to a server that does not lead;
+    /// [`OrchestratorError::NoLeader`] if it announces no address; else what it answered.
     async fn forward(&self, leader: &LeaderInfo, call: Call) -> Result<Reply, OrchestratorError>;
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Turn {
     /// Answers that are true only if the commit succeeds.
     pub answers: Vec<Deferred>,
     pub leases: Vec<Leased>,
+    /// What agents wait for that were removed, and what they are told.
+    pub refusals: Vec<(Answer<Reply>, OrchestratorError)>,
     /// It takes one message, for a turn with others could not be stored.
     pub is_apart: bool,
 }
@@ -95,6 +97,7 @@ impl Turn {
             finished: Vec::new(),
             answers: Vec::new(),
             leases: Vec::new(),
+            refusals: Vec::new(),
             is_apart: false,
         }
     }

@@ -38,7 +38,7 @@ impl Actor {
         self.runs = runs;
         self.queue.clear();
         self.deadlines.clear();
-        self.agents.forget_attempts();
+        self.agents.forget_attempts_and_plugins();
         self.agents.keep_only(&agents.iter().map(|agent| agent.id).collect());
         for agent in agents {
             self.agents.restore(agent, moment.steady);

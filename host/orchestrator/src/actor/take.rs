@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::Actor;
 use crate::{
     Call, OrchestratorError, Reply, Vote,
-    agents::{Agent, silence},
+    agents::{Agent, Removed, silence},
     command::{Answer, Command, Undelivered},
     turn::{Asked, Deferred, Turn},
 };
@@ -152,8 +152,10 @@ impl Actor {
             return Ok(Reply::Done);
         }
         let unloaded = self.agents.unload(agent, reason);
-        let (row, attempts) =
+        let Removed { row, attempts, requests } =
             self.agents.deregister(agent, reason, turn.now()).ok_or(OrchestratorError::NoSuchAgent(agent))?;
+        let refused = OrchestratorError::Refused { reason: reason.to_owned() };
+        turn.refusals.extend(requests.into_iter().map(|answer| (answer, refused.clone())));
         let name = row.name.clone();
         turn.batch.agent(row);
         let kind = EventKind::AgentDisconnected { agent, name: name.clone(), reason: reason.to_owned() };

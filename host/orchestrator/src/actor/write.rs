@@ -23,6 +23,9 @@ impl Actor {
     pub(super) async fn write(&mut self, mut turn: Turn) {
         let Err(cause) = self.commit(&mut turn).await else {
             turn.answers.into_iter().for_each(|answer| answer.say(None));
+            for (answer, refused) in turn.refusals {
+                let _ = answer.send(Err(refused));
+            }
             for run in turn.finished {
                 for (_, answer) in self.waiting.remove(&run.id).unwrap_or_default() {
                     let _ = answer.send(Ok(Reply::Run(Some(run.clone()))));
@@ -31,8 +34,9 @@ impl Actor {
             return turn.leases.into_iter().for_each(|leased| self.hand_out(leased));
         };
         let error = OrchestratorError::from(cause.as_ref());
-        for leased in turn.leases {
-            let _ = leased.answer.send(Err(error.clone()));
+        let requests = turn.leases.into_iter().map(|leased| leased.answer);
+        for answer in requests.chain(turn.refusals.into_iter().map(|(answer, _)| answer)) {
+            let _ = answer.send(Err(error.clone()));
         }
         for answer in turn.answers {
             match answer {

@@ -1,13 +1,14 @@
 //! Agents that send what cannot be: they alone are told so, and nobody else notices.
 
 use oxide_core::{
+    event::EventKind,
     id::StepIndex,
     outcome::Status,
     protocol::{Acknowledgement, LinkError, LogChunk, OrchestratorLink, Report},
 };
 use oxide_store::{OwnerId, WriteBatch};
 
-use crate::support::{Agent, House, databases::databases, log, new_run, outcome, plan, started};
+use crate::support::{Agent, House, completed, databases::databases, log, new_run, outcome, plan, started};
 
 fn is_rejected(answer: &Result<Acknowledgement, LinkError>) -> bool {
     matches!(answer, Err(LinkError::Rejected { .. }))
@@ -72,14 +73,21 @@ async fn one_message_that_cannot_be_stored_costs_nobody_else_anything() {
         let mut transaction = house.store.begin().await.unwrap();
         transaction.write(&batch).await.unwrap();
         transaction.commit().await.unwrap();
+        let gone = house.agent("gone").await;
         let run = new_run(plan(&[("later", &[])], 1));
         let id = run.id;
-        let (first, second, third, fourth) = tokio::join!(
+        let (removed, first, second, third, fourth) = tokio::join!(
+            house.orchestrator.deregister_agent(gone.id, "removed by ann"),
             good.link.report(good.next_report(attempt, vec![started(0)], vec![log(0, 1, "fine\n")])),
             bad.link.report(bad.next_report(lost, vec![started(0)], vec![log(0, 1, "bad\n")])),
             house.orchestrator.submit(run),
-            good.link.report(good.next_report(attempt, Vec::new(), vec![log(0, 2, "fine\n")])),
+            good.link.report(good.next_report(attempt, vec![completed(0, Status::Success)], vec![log(0, 2, "fine\n")])),
         );
+        // What is answered is stored.
+        removed.unwrap();
+        assert!(house.store.agent(gone.id).await.unwrap().unwrap().deregistered_at.is_some());
+        let refused = gone.link.lease(gone.id).await;
+        assert!(matches!(refused, Err(LinkError::Refused { .. })), "{refused:?}");
         assert_eq!(first.unwrap(), Acknowledgement::Stored);
         assert!(is_rejected(&second), "{second:?}");
         assert_eq!(third.unwrap(), 3);
@@ -89,6 +97,10 @@ async fn one_message_that_cannot_be_stored_costs_nobody_else_anything() {
         assert_eq!(good.complete(attempt, outcome(Status::Success)).await, Acknowledgement::Stored);
         assert_eq!(bad.complete(lost, outcome(Status::Failure)).await, Acknowledgement::Stored);
         assert_eq!(good.work().await.attempt.run, id);
+        let events = house.store.events_after(0, 1000).await.unwrap();
+        let is_loaded =
+            |kind: &EventKind| matches!(kind, EventKind::PluginLoaded { agent, .. } if *agent == Some(good.id));
+        assert_eq!(events.iter().filter(|event| is_loaded(&event.event.kind)).count(), 1);
         assert_eq!(house.orchestrator.wait(id).await.unwrap().status, Status::Success);
     }
 }
