@@ -36,7 +36,7 @@ pub struct DeliveryRow {
     pub result: Option<String>,
     /// The delivery that this one repeats.
     pub redelivery_of: Option<DeliveryId>,
-    /// The SHA-256 of its body.
+    /// The SHA-256 of its body, if that is signed.
     pub body_digest: Option<String>,
 }
 
@@ -77,6 +77,9 @@ fn read(row: &Row) -> Result<DeliveryRow, StoreError> {
         body_digest: get(row, "body_digest")?,
     })
 }
+
+pub(crate) const PRUNE_REFUSED: &str = "DELETE FROM deliveries WHERE project = $1 AND signature_ok = 0 AND id NOT IN (SELECT id \
+                                        FROM deliveries WHERE project = $1 AND signature_ok = 0 ORDER BY id DESC LIMIT $2)";
 
 impl Transaction {
     /// Stores a webhook that was received.
@@ -147,9 +150,7 @@ impl Transaction {
     /// # Errors
     /// The store cannot be written.
     pub async fn prune_refused_deliveries(&mut self, project: ProjectId, keep: u32) -> Result<u64, StoreError> {
-        let text = "DELETE FROM deliveries WHERE project = $1 AND signature_ok = 0 AND id NOT IN (SELECT id FROM \
-                    deliveries WHERE project = $1 AND signature_ok = 0 ORDER BY id DESC LIMIT $2)";
-        query("remove refused webhooks", text).bind(project).bind(keep).execute(self.connection()).await
+        query("remove refused webhooks", PRUNE_REFUSED).bind(project).bind(keep).execute(self.connection()).await
     }
 
     /// Forgets webhooks from before this time. Returns how many.
@@ -174,8 +175,8 @@ impl Store {
         row.map(|row| Ok((read(&row)?, content(&row)?))).transpose()
     }
 
-    /// The newest webhook of a project that the forge gave this id, or that came with this body since a time: forges send one
-    /// again if they got no answer, and others may if they have seen one. Only those whose signature was right.
+    /// The newest webhook of a project that the forge gave this id, or that came with this signed body since a time: forges
+    /// send one again if they got no answer, and others may if they have seen one. Only those whose signature was right.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -183,7 +184,7 @@ impl Store {
         &self,
         (project, forge): (ProjectId, Forge),
         forge_id: Option<&str>,
-        (body_digest, since): (&str, Timestamp),
+        signed_body: Option<(&str, Timestamp)>,
     ) -> Result<Option<DeliveryRow>, StoreError> {
         let text = format!(
             "SELECT {COLUMNS} FROM deliveries WHERE project = $1 AND source = $2 AND signature_ok = 1 \
@@ -193,8 +194,8 @@ impl Store {
             .bind(project)
             .bind(to_word(&forge))
             .bind(forge_id)
-            .bind(body_digest)
-            .bind(since);
+            .bind(signed_body.map(|(digest, _)| digest))
+            .bind(signed_body.map(|(_, since)| since));
         row.fetch_optional(&mut self.reader().await?).await?.as_ref().map(read).transpose()
     }
 

@@ -11,7 +11,7 @@ use crate::{
     CredentialHash, PageRequest, Store, StoreError, Transaction, UserRow,
     list::List,
     row::{get, json, maybe_parse, maybe_time, parse, time, to_json},
-    sql::{Row, query},
+    sql::{Query, Row, query},
     user,
 };
 
@@ -100,11 +100,18 @@ fn read(row: &Row) -> Result<TokenRow, StoreError> {
 }
 
 impl Transaction {
-    /// Stores a new token by its hash.
+    /// Stores a new token by its hash. `false`, and nothing is stored, if the token that it is made with is revoked.
     ///
     /// # Errors
     /// The store cannot be written, or there is no such user or project.
-    pub async fn insert_token(&mut self, token: &TokenRow, hash: &CredentialHash) -> Result<(), StoreError> {
+    pub async fn insert_token(&mut self, token: &TokenRow, hash: &CredentialHash) -> Result<bool, StoreError> {
+        if let Some(made_by) = token.made_by {
+            // Written as it is: until this transaction ends, nobody revokes it.
+            let text = "UPDATE tokens SET revoked_at = NULL WHERE id = $1 AND revoked_at IS NULL";
+            if query("look at the token of a token", text).bind(made_by).execute(self.connection()).await? == 0 {
+                return Ok(false);
+            }
+        }
         query(
             "write a token",
             "INSERT INTO tokens (id, user_id, name, hash, prefix, scopes, project, made_by, created_at, expires_at, \
@@ -124,11 +131,10 @@ impl Transaction {
         .bind(token.revoked_at)
         .execute(self.connection())
         .await?;
-        Ok(())
+        Ok(true)
     }
 
-    /// Makes a token useless for good, and those that were made with it. `false` if there is no such token, or it is revoked
-    /// already.
+    /// Makes a token useless for good, and those that were made with it. `false` if there was nothing left to revoke.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -136,8 +142,7 @@ impl Transaction {
         let text = "WITH RECURSIVE made (id) AS (SELECT id FROM tokens WHERE id = $2 UNION \
                     SELECT tokens.id FROM tokens JOIN made ON tokens.made_by = made.id) \
                     UPDATE tokens SET revoked_at = $1 WHERE id IN (SELECT id FROM made) AND revoked_at IS NULL";
-        let revoked = query("revoke a token", text).bind(at).bind(id);
-        Ok(revoked.execute(self.connection()).await? > 0)
+        Ok(self.revoke(|| query("revoke a token", text).bind(at).bind(id)).await? > 0)
     }
 
     /// Makes all tokens of a user useless for good. Returns how many.
@@ -146,7 +151,19 @@ impl Transaction {
     /// The store cannot be written.
     pub async fn revoke_tokens_of(&mut self, user: UserId, at: Timestamp) -> Result<u64, StoreError> {
         let text = "UPDATE tokens SET revoked_at = $1 WHERE user_id = $2 AND revoked_at IS NULL";
-        query("revoke the tokens of a user", text).bind(at).bind(user).execute(self.connection()).await
+        self.revoke(|| query("revoke the tokens of a user", text).bind(at).bind(user)).await
+    }
+
+    /// Revokes until nothing is left. While a statement waits for a token that another one is being made with, that one is
+    /// stored, and only the next statement sees it.
+    async fn revoke(&mut self, statement: impl Fn() -> Query) -> Result<u64, StoreError> {
+        let mut revoked = 0;
+        loop {
+            match statement().execute(self.connection()).await? {
+                0 => return Ok(revoked),
+                more => revoked += more,
+            }
+        }
     }
 
     /// Tells when a token was used, unless it was told less than a minute ago. Ask [`TokenRow::is_touch_due`] first: then a

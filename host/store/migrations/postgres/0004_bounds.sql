@@ -6,6 +6,9 @@ CREATE INDEX tokens_made_by ON tokens (made_by) WHERE made_by IS NOT NULL;
 ALTER TABLE agent_tokens ADD COLUMN labels TEXT;
 ALTER TABLE agents ADD COLUMN fixed_labels TEXT;
 
--- SHA-256 of the body: headers are not signed, so a body that comes again is the same webhook.
+-- SHA-256 of a signed body: headers are not signed, so such a body that comes again is the same webhook.
 ALTER TABLE deliveries ADD COLUMN body_digest TEXT;
 CREATE INDEX deliveries_by_body ON deliveries (project, body_digest) WHERE body_digest IS NOT NULL;
+
+-- Those that strangers send are counted at each of them.
+CREATE INDEX deliveries_refused ON deliveries (project, id) WHERE signature_ok = 0;

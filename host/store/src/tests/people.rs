@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::databases::on_each_database;
 use crate::{
     Credential, CredentialHash, CredentialKind, EXCHANGE_GRACE_MS, IdentityRow, NewSession, PageRequest, ProjectRow,
-    Renewal, SignInState, Store, StoreError, TokenRow, TokenState, UserRow,
+    Renewal, SignInState, Store, StoreError, TokenRow, TokenState, UserRow, row::get, sql::query,
 };
 
 pub(super) fn project(id: u128, name: &str) -> ProjectRow {
@@ -224,15 +224,53 @@ on_each_database! {
         let id = |id| TokenId(Uuid::from_u128(id));
         for (number, made_by) in [(1, None), (2, Some(id(1))), (3, Some(id(2))), (4, None)] {
             let row = TokenRow { made_by, ..token(number, ann) };
-            transaction.insert_token(&row, &CredentialHash::of(&number.to_string())).await.unwrap();
+            assert!(transaction.insert_token(&row, &CredentialHash::of(&number.to_string())).await.unwrap());
         }
         assert!(transaction.revoke_token(id(1), Timestamp(50)).await.unwrap());
+        assert!(!transaction.revoke_token(id(1), Timestamp(60)).await.unwrap());
+        let late = TokenRow { made_by: Some(id(3)), ..token(5, ann) };
+        assert!(!transaction.insert_token(&late, &CredentialHash::of("5")).await.unwrap());
         transaction.commit().await.unwrap();
         let mut states = Vec::new();
         for number in 1..=4 {
             states.push(store.token(id(number)).await.unwrap().unwrap().revoked_at.is_some());
         }
         assert_eq!(states, [true, true, true, false]);
+        assert_eq!(store.token(id(5)).await.unwrap(), None);
+    }
+
+    async fn a_token_that_is_made_while_its_own_is_revoked_ends_too(store: TestStore) {
+        let ann = add_user(&store, 1, "ann").await;
+        let id = |id| TokenId(Uuid::from_u128(id));
+        let mut transaction = store.begin().await.unwrap();
+        for (number, made_by) in [(1, None), (2, Some(id(1)))] {
+            let row = TokenRow { made_by, ..token(number, ann) };
+            assert!(transaction.insert_token(&row, &CredentialHash::of(&number.to_string())).await.unwrap());
+        }
+        transaction.commit().await.unwrap();
+        let mut making = store.begin().await.unwrap();
+        let child = TokenRow { made_by: Some(id(2)), ..token(3, ann) };
+        assert!(making.insert_token(&child, &CredentialHash::of("3")).await.unwrap());
+        let others: Store = (*store).clone();
+        let revoking = tokio::spawn(async move {
+            let mut transaction = others.begin().await.unwrap();
+            assert!(transaction.revoke_token(id(1), Timestamp(50)).await.unwrap());
+            transaction.commit().await.unwrap();
+        });
+        // SQLite lets nobody else begin.
+        while store.is_postgres() {
+            let text = "SELECT COUNT(*) AS waiting FROM pg_stat_activity \
+                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let row = query("count who waits", text).fetch_optional(&mut store.reader().await.unwrap()).await.unwrap();
+            if get::<i64>(&row.unwrap(), "waiting").unwrap() > 0 {
+                break;
+            }
+        }
+        making.commit().await.unwrap();
+        revoking.await.unwrap();
+        for number in 1..=3 {
+            assert!(store.token(id(number)).await.unwrap().unwrap().revoked_at.is_some(), "{number}");
+        }
     }
 
     async fn a_refresh_token_works_once_and_a_stolen_one_ends_all(store: TestStore) {

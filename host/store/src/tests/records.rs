@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::databases::on_each_database;
 use crate::{
-    AuditFilter, AuditRecord, DeliveryContent, DeliveryFilter, DeliveryRow, PageRequest, PluginUseRow, Store,
+    AuditFilter, AuditRecord, DeliveryContent, DeliveryFilter, DeliveryRow, PageRequest, PluginUseRow, Store, row::get,
     sql::query,
 };
 
@@ -105,9 +105,14 @@ on_each_database! {
         assert_eq!(again, expected);
         assert_eq!(store.delivery(id(3)).await.unwrap(), Some((again.clone(), content.clone())));
         let known = async |forge_id, body, since| {
-            let found = store.known_delivery((WEB, Forge::Github), forge_id, (body, Timestamp(since))).await;
+            let body = Some((body, Timestamp(since)));
+            let found = store.known_delivery((WEB, Forge::Github), forge_id, body).await;
             found.unwrap().map(|row| row.id)
         };
+        for (forge_id, found) in [(Some("guid-1"), Some(again.id)), (Some("guid-2"), None), (None, None)] {
+            let known = store.known_delivery((WEB, Forge::Github), forge_id, None).await.unwrap();
+            assert_eq!(known.map(|row| row.id), found);
+        }
         assert_eq!(known(Some("guid-1"), "", 0).await, Some(again.id));
         assert_eq!(known(None, "aa", 49).await, Some(again.id));
         assert_eq!((known(None, "aa", 50).await, known(Some("guid-2"), "bb", 0).await), (None, None));
@@ -115,6 +120,13 @@ on_each_database! {
         assert_eq!(first.result.as_deref(), Some("no pipeline listens to it"));
         let mut transaction = store.begin().await.unwrap();
         assert_eq!(transaction.prune_refused_deliveries(WEB, 1).await.unwrap(), 0);
+        if !store.is_postgres() {
+            let text = format!("EXPLAIN QUERY PLAN {}", crate::delivery::PRUNE_REFUSED);
+            let explain = query("explain", text).bind(WEB).bind(1_u32);
+            let plan = explain.fetch_all(transaction.connection()).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| get(row, "detail").unwrap()).collect();
+            assert_eq!(plan.iter().filter(|line| line.contains("deliveries_refused")).count(), 2, "{plan:?}");
+        }
         transaction.insert_delivery(&DeliveryRow { id: id(4), ..bad.clone() }, &content).await.unwrap();
         assert_eq!(transaction.prune_refused_deliveries(WEB, 1).await.unwrap(), 1);
         assert_eq!(transaction.prune_refused_deliveries(WEB, 0).await.unwrap(), 1);
