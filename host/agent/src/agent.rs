@@ -139,9 +139,9 @@ impl Agent {
     }
 
     /// Takes and runs jobs until [`Wish::Drain`] (or the sender of wishes is gone), or until the orchestrator has shut down. An
-    /// orchestrator that drains the agent gives no jobs, for a while or for ever: the agent stays and asks. Returns when the jobs that ran then have ended; only [`Wish::Stop`] and an orchestrator that does not
-    /// want the agent any more cut them short. Answers with what it could not remove: the session stays for that, and the
-    /// next sweep tries again.
+    /// orchestrator that drains the agent gives no jobs, for a while or for ever: the agent stays and asks. Returns when the jobs
+    /// that ran then have ended; only [`Wish::Stop`] and an orchestrator that does not want the agent any more cut them short.
+    /// Answers with what it could not remove: the session stays for that, and the next sweep tries again.
     ///
     /// An agent with a spool first tells what an earlier process of the same id could not tell.
     ///

@@ -289,6 +289,10 @@ impl Carrier {
         match answer {
             Ok(Acknowledgement::Stored | Acknowledgement::Duplicate) => self.forget_oldest(),
             Ok(Acknowledgement::Stale) => {
+                tracing::info!(
+                    "attempt {}: the server refused a report, for it is not this agent's any more; it is stopped",
+                    self.attempt
+                );
                 self.lose(Loss::Gone);
                 self.spool.take().into_iter().for_each(AttemptSpool::forget);
             }

@@ -31,7 +31,7 @@ use tokio::{io::AsyncWriteExt, sync::watch, task::JoinHandle};
 
 use super::{
     JobEnvironment, StepEnvironment, check_variable, common_variables, failure, is_cookie,
-    output::{Outlet, PipedOutput},
+    output::{Outlet, Piped},
 };
 use crate::{
     docker::{
@@ -246,22 +246,15 @@ impl Environment for ContainerStep {
             let _ = input.write_all(&contents).await;
             let _ = input.shutdown().await;
         });
-        let (stdout, piped_stdout) = Outlet::new(spec.stdout, LogStream::Stdout, &log);
-        let (stderr, piped_stderr) = Outlet::new(spec.stderr, LogStream::Stderr, &log);
+        let (stdout, read_stdout) = Outlet::new(spec.stdout, LogStream::Stdout, &log);
+        let (stderr, read_stderr) = Outlet::new(spec.stderr, LogStream::Stderr, &log);
+        let piped = Piped { stdout: read_stdout, stderr: read_stderr };
         lock(&self.running).push(process.clone());
         let (ended, end) = watch::channel(None);
         let follower = Follower { place: Arc::clone(place), exec, program: spec.program, ended };
         let task = tokio::spawn(follower.follow(output, stdout, stderr));
         let running = Arc::clone(&self.running);
-        Ok(Box::new(ContainerProcess {
-            place: Arc::clone(place),
-            process,
-            running,
-            end,
-            task,
-            piped_stdout,
-            piped_stderr,
-        }))
+        Ok(Box::new(ContainerProcess { place: Arc::clone(place), process, running, end, task, piped }))
     }
 }
 
@@ -350,8 +343,7 @@ struct ContainerProcess {
     running: Arc<Mutex<Vec<String>>>,
     end: watch::Receiver<Ended>,
     task: JoinHandle<()>,
-    piped_stdout: Option<PipedOutput>,
-    piped_stderr: Option<PipedOutput>,
+    piped: Piped,
 }
 
 impl ContainerProcess {
@@ -387,15 +379,7 @@ impl Process for ContainerProcess {
     }
 
     async fn read(&mut self, stream: LogStream, length: usize) -> Result<Bytes, EnvironmentError> {
-        let piped = match stream {
-            LogStream::Stdout => &mut self.piped_stdout,
-            LogStream::Stderr => &mut self.piped_stderr,
-            LogStream::Host => return Ok(Bytes::new()),
-        };
-        match piped {
-            Some(output) => Ok(output.read(length).await),
-            None => Ok(Bytes::new()),
-        }
+        Ok(self.piped.read(stream, length).await)
     }
 }
 

@@ -41,7 +41,7 @@ use super::{
     JobEnvironment, StepEnvironment, check_variable, common_variables, failure,
     host::{DEFAULT_PATH, HostEnvironment, look_up},
     is_cookie,
-    output::{Outlet, PipedOutput},
+    output::{Outlet, Piped},
 };
 use crate::workspace::JobDirectory;
 use guest::{GuestCommand, Output, WORKSPACE};
@@ -254,8 +254,9 @@ impl Environment for VmStep {
         };
         let script = command.script();
         let (console, _) = Outlet::new(OutputTo::Log, LogStream::Stdout, &log);
-        let (stdout, piped_stdout) = Outlet::new(spec.stdout, LogStream::Stdout, &log);
-        let (stderr, piped_stderr) = Outlet::new(spec.stderr, LogStream::Stderr, &log);
+        let (stdout, read_stdout) = Outlet::new(spec.stdout, LogStream::Stdout, &log);
+        let (stderr, read_stderr) = Outlet::new(spec.stderr, LogStream::Stderr, &log);
+        let piped = Piped { stdout: read_stdout, stderr: read_stderr };
         let (place, host) = (Arc::clone(&self.place), Arc::clone(&self.host));
         let (running, ended) = (self.running.clone(), watch::Sender::new(None));
         let (end, stdin) = (ended.subscribe(), spec.stdin);
@@ -267,7 +268,7 @@ impl Environment for VmStep {
             running.send_replace(None);
             ended.send_replace(Some(exit));
         });
-        Ok(Box::new(VmProcess { end, task, running: self.running.clone(), piped_stdout, piped_stderr }))
+        Ok(Box::new(VmProcess { end, task, running: self.running.clone(), piped }))
     }
 }
 
@@ -290,8 +291,7 @@ struct VmProcess {
     end: watch::Receiver<Option<Result<Exit, EnvironmentError>>>,
     task: JoinHandle<()>,
     running: watch::Sender<Option<Key>>,
-    piped_stdout: Option<PipedOutput>,
-    piped_stderr: Option<PipedOutput>,
+    piped: Piped,
 }
 
 #[async_trait]
@@ -318,15 +318,7 @@ impl Process for VmProcess {
     }
 
     async fn read(&mut self, stream: LogStream, length: usize) -> Result<Bytes, EnvironmentError> {
-        let piped = match stream {
-            LogStream::Stdout => &mut self.piped_stdout,
-            LogStream::Stderr => &mut self.piped_stderr,
-            LogStream::Host => return Ok(Bytes::new()),
-        };
-        match piped {
-            Some(output) => Ok(output.read(length).await),
-            None => Ok(Bytes::new()),
-        }
+        Ok(self.piped.read(stream, length).await)
     }
 }
 

@@ -31,7 +31,7 @@ use tokio::{
 
 use super::{
     JobEnvironment, StepEnvironment, check_variable, common_variables, is_cookie,
-    output::{Outlet, PipedOutput, ReadBuffer},
+    output::{Outlet, Piped, ReadBuffer},
     plain,
 };
 use crate::{
@@ -228,8 +228,9 @@ impl Environment for HostStep {
             tokio::spawn(async move { stdin.write_all(&spec.stdin).await });
         }
         let (exited, exit_seen) = watch::channel(false);
-        let (stdout, piped_stdout) = Outlet::new(spec.stdout, LogStream::Stdout, &log);
-        let (stderr, piped_stderr) = Outlet::new(spec.stderr, LogStream::Stderr, &log);
+        let (stdout, read_stdout) = Outlet::new(spec.stdout, LogStream::Stdout, &log);
+        let (stderr, read_stderr) = Outlet::new(spec.stderr, LogStream::Stderr, &log);
+        let piped = Piped { stdout: read_stdout, stderr: read_stderr };
         let readers = match shared {
             Some(pipe) => [Some(tokio::spawn(carry(pipe, stdout, exit_seen))), None],
             None => [
@@ -241,7 +242,7 @@ impl Environment for HostStep {
         let group = Group { leader, cookies };
         lock(&self.running).push(group.clone());
         let running = Arc::clone(&self.running);
-        Ok(Box::new(HostProcess { child, group, running, readers, exited, exit: None, piped_stdout, piped_stderr }))
+        Ok(Box::new(HostProcess { child, group, running, readers, exited, exit: None, piped }))
     }
 }
 
@@ -336,8 +337,7 @@ struct HostProcess {
     readers: [Option<JoinHandle<()>>; 2],
     exited: watch::Sender<bool>,
     exit: Option<Exit>,
-    piped_stdout: Option<PipedOutput>,
-    piped_stderr: Option<PipedOutput>,
+    piped: Piped,
 }
 
 #[async_trait]
@@ -355,7 +355,7 @@ impl Process for HostProcess {
             }
         };
         self.exited.send_replace(true);
-        for (reader, piped) in self.readers.iter_mut().zip([&self.piped_stdout, &self.piped_stderr]) {
+        for (reader, piped) in self.readers.iter_mut().zip([&self.piped.stdout, &self.piped.stderr]) {
             // What is piped goes on after the end, at the pace of the plugin.
             if piped.is_none()
                 && let Some(running) = reader
@@ -383,15 +383,7 @@ impl Process for HostProcess {
     }
 
     async fn read(&mut self, stream: LogStream, length: usize) -> Result<Bytes, EnvironmentError> {
-        let piped = match stream {
-            LogStream::Stdout => &mut self.piped_stdout,
-            LogStream::Stderr => &mut self.piped_stderr,
-            LogStream::Host => return Ok(Bytes::new()),
-        };
-        match piped {
-            Some(output) => Ok(output.read(length).await),
-            None => Ok(Bytes::new()),
-        }
+        Ok(self.piped.read(stream, length).await)
     }
 }
 

@@ -60,6 +60,27 @@ impl PipedOutput {
     }
 }
 
+/// What of a command's output a plugin reads itself.
+pub(super) struct Piped {
+    pub(super) stdout: Option<PipedOutput>,
+    pub(super) stderr: Option<PipedOutput>,
+}
+
+impl Piped {
+    /// Waits for bytes of a stream, at most `length`; none at its end, and none of one that goes elsewhere.
+    pub(super) async fn read(&mut self, stream: LogStream, length: usize) -> Bytes {
+        let output = match stream {
+            LogStream::Stdout => &mut self.stdout,
+            LogStream::Stderr => &mut self.stderr,
+            LogStream::Host => return Bytes::new(),
+        };
+        match output {
+            Some(output) => output.read(length).await,
+            None => Bytes::new(),
+        }
+    }
+}
+
 /// A buffer that grows with the stream: most commands print little, a few very much.
 pub(super) struct ReadBuffer {
     bytes: BytesMut,

@@ -30,8 +30,8 @@ use super::{server::CallError, servers::Servers};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The server holds a request for a job for 30 s.
 const LEASE_PATIENCE: Duration = Duration::from_secs(45);
-/// The server holds a heartbeat for 10 s.
-const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(25);
+/// The server holds a heartbeat for 10 s. Another server must be asked before the agent was silent for 30 s, which costs it its jobs.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(14);
 
 /// The link to servers on other machines.
 pub struct HttpsLink {

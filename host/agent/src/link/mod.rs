@@ -1,5 +1,6 @@
 //! How an agent reaches its orchestrator: [`https`] carries the five messages to a server on another machine, [`join`] gets
-//! the credential for that, [`servers`] turns to another one when one does not answer, [`insist`] says a message again until it gets through.
+//! the credential for that, [`servers`] turns to another one when one does not answer, [`insist`] says a message again until it
+//! gets through.
 //!
 //! An agent in the process of its orchestrator needs none of this: the orchestrator's own handle is its link.
 
