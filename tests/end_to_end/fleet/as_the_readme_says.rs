@@ -22,7 +22,7 @@ use oxide_core::{
 };
 use tokio::{runtime::Runtime, task::JoinHandle};
 
-use super::{deployment::free_port, process::Process};
+use super::{counter::tell, deployment::free_port, process::Process};
 use crate::oxide::root;
 
 /// How far the job counts. The server is killed on the way.
@@ -91,6 +91,9 @@ fn a_server_on_an_empty_machine_is_killed_and_all_its_streams_agree() {
     assert!(first.len() >= 20 && first == lines(first.len()), "the first has no gap: {first:?}");
 
     events_agree(&runtime.block_on(events).unwrap(), &runtime, &client, run);
+    let missing = expected.iter().filter(|line| !second.contains(&line.as_str())).count();
+    let found = format!("{} lines, the same by four ways", second.len());
+    tell("a server is killed while its log is followed, on SQLite", missing, &found);
 }
 
 /// What the job prints first.

@@ -12,20 +12,25 @@ use std::{
 use oxide_client::{Client, ClientError};
 use oxide_core::{
     api::{
-        agent::NewAgentToken,
+        agent::{Agent, NewAgentToken},
+        event::EventQuery,
         log::LogQuery,
         page::PageQuery,
         pipeline::NewPipeline,
         run::{NewRun, RunDetails},
         sign_in::Setup,
     },
-    event::AgentStatus,
+    event::{AgentStatus, NumberedEvent},
     id::{PipelineId, RunId},
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{gate::Gate, process::Process};
+use super::{
+    counter::{Kept, tell},
+    gate::Gate,
+    process::Process,
+};
 
 /// What a deployment is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,12 @@ pub enum Shape {
     Sqlite,
     /// Two servers on PostgreSQL with NATS, and three agents.
     Postgres,
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Shape::Sqlite { "on SQLite" } else { "on PostgreSQL and NATS" })
+    }
 }
 
 impl Shape {
@@ -60,6 +71,7 @@ impl Shape {
 
 /// Servers and agents that run.
 pub struct Fleet {
+    shape: Shape,
     folder: TempDir,
     pub servers: Vec<Process>,
     pub agents: Vec<Process>,
@@ -105,7 +117,7 @@ impl Nats {
         }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 }
@@ -120,16 +132,32 @@ impl Fleet {
     /// Starts everything and signs in.
     pub fn start(shape: Shape) -> Fleet {
         let mut fleet = Fleet::of_servers(shape, &[]);
-        for index in 0..shape.agents() {
-            fleet.join(&format!("agent-{index}"), None);
-        }
-        fleet.wait_for_agents(shape.agents());
+        fleet.join_all();
         fleet
+    }
+
+    /// The same as [`Shape::Postgres`], on this empty database, with no gate before it.
+    pub fn on_database(url: String) -> Fleet {
+        let mut fleet = Fleet::of(Shape::Postgres, &[], Some(url));
+        fleet.join_all();
+        fleet
+    }
+
+    /// Adds as many agents as the deployment has, and waits for them.
+    pub fn join_all(&mut self) {
+        for index in 0..self.shape.agents() {
+            self.join(&format!("agent-{index}"), None);
+        }
+        self.wait_for_agents(self.shape.agents());
     }
 
     /// Starts everything but agents, with these settings of the servers as environment variables, and signs in. A server has an
     /// agent of its own only if the settings say so.
     pub fn of_servers(shape: Shape, settings: &[(&str, &str)]) -> Fleet {
+        Fleet::of(shape, settings, None)
+    }
+
+    fn of(shape: Shape, settings: &[(&str, &str)], database_url: Option<String>) -> Fleet {
         // Fails if another story has installed it, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = TempDir::new().unwrap();
@@ -139,8 +167,11 @@ impl Fleet {
         let mut nats = None;
         let mut shared = Vec::new();
         if shape == Shape::Postgres {
-            let (gate, url) = database(folder.path());
-            database_gate = Some(gate);
+            let url = database_url.unwrap_or_else(|| {
+                let (gate, url) = database(folder.path());
+                database_gate = Some(gate);
+                url
+            });
             let server = Nats::start(folder.path());
             shared = vec!["--database".to_owned(), url, "--nats".to_owned(), server.url()];
             nats = Some(server);
@@ -159,6 +190,7 @@ impl Fleet {
         });
         let servers = servers.collect();
         let mut fleet = Fleet {
+            shape,
             servers,
             agents: Vec::new(),
             database_gate,
@@ -180,8 +212,14 @@ impl Fleet {
         fleet
     }
 
-    /// Adds an agent, which joins with a token of its own; through a gate if one is given.
+    /// Adds an agent, which joins with a token of its own; through a gate if one is given. Its label is its carrier: `nats` or
+    /// `https`.
     pub fn join(&mut self, name: &str, gate: Option<&Gate>) -> usize {
+        self.join_with(name, gate, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn join_with(&mut self, name: &str, gate: Option<&Gate>, more: &[&str]) -> usize {
         let token = self.block_on(async |client| client.create_agent_token(&NewAgentToken::default()).await).token;
         // All servers, each agent another one first.
         let mut servers: Vec<String> =
@@ -189,19 +227,34 @@ impl Fleet {
         let first = self.agents.len() % servers.len();
         servers.rotate_left(first);
         let servers = gate.map_or_else(|| servers.join(","), |gate| format!("http://{}", gate.address()));
-        let data = self.folder.path().join(name).display().to_string();
+        let data = self.data_of(name).display().to_string();
         let arguments = ["agent", "--server", &servers, "--name", name, "--slots", "2"];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
         arguments.extend(["--data-dir".to_owned(), data]);
         // One of three speaks by NATS.
         if let (Some(nats), None, 2) = (&self.nats, gate, self.agents.len() % 3) {
-            arguments.extend(["--nats".to_owned(), nats.url()]);
+            arguments.extend(["--nats".to_owned(), nats.url(), "--label".to_owned(), "nats".to_owned()]);
+        } else {
+            arguments.extend(["--label".to_owned(), "https".to_owned()]);
         }
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         let environment = vec![("OXIDE_AGENT_TOKEN".to_owned(), token)];
         let mut agent = Process::new(self.folder.path(), name, arguments, environment);
         agent.start();
         self.agents.push(agent);
         self.agents.len() - 1
+    }
+
+    /// Where an agent with this name keeps its data.
+    pub fn data_of(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A new folder for the account of a counter, for stories with more than one.
+    pub fn folder_for(&self, name: &str) -> PathBuf {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        folder
     }
 
     /// The folder of all that belongs to the deployment.
@@ -259,9 +312,46 @@ impl Fleet {
 
     pub fn wait_for_agents(&self, count: usize) {
         self.wait_for("the agents to be online", || {
-            let page = self.block_on(async |client| client.agents(&PageQuery { limit: Some(200), cursor: None }).await);
-            page.items.iter().filter(|agent| agent.status != AgentStatus::Offline).count() >= count
+            self.agents_told().iter().filter(|agent| agent.status != AgentStatus::Offline).count() >= count
         });
+    }
+
+    /// The first 200 agents, as the servers tell of them.
+    pub fn agents_told(&self) -> Vec<Agent> {
+        self.block_on(async |client| client.agents(&PageQuery { limit: Some(200), cursor: None }).await).items
+    }
+
+    /// What a server says that it lacks; nothing if it does not answer.
+    pub fn lacks(&self, index: usize) -> Vec<String> {
+        let url = format!("http://{}/api/v1/ready", self.server_address(index));
+        let body = self.runtime.block_on(async {
+            let asked = reqwest::Client::new().get(&url).timeout(Duration::from_secs(10)).send().await;
+            asked.ok()?.text().await.ok()
+        });
+        let readiness: serde_json::Value = serde_json::from_str(&body.unwrap_or_default()).unwrap_or_default();
+        let checks = readiness["checks"].as_array().cloned().unwrap_or_default();
+        let failing = checks.iter().filter(|check| check["ok"] == false);
+        failing.map(|check| check["name"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The events of a channel from the first one on, as the first server streams them, up to one that is the last.
+    pub fn events(&self, channel: String, mut is_last: impl FnMut(&NumberedEvent) -> bool) -> Vec<NumberedEvent> {
+        let query = EventQuery { channels: Some(channel), since: Some(0) };
+        let client = self.client(0);
+        self.runtime.block_on(async {
+            let mut stream = client.follow_events(&query);
+            let mut events = Vec::new();
+            loop {
+                let next = tokio::time::timeout(Duration::from_secs(120), stream.next()).await;
+                let next =
+                    next.expect("waited 120 s for the next event").unwrap().expect("streams of events do not end");
+                let is_over = is_last(&next.event);
+                events.push(next.event);
+                if is_over {
+                    return events;
+                }
+            }
+        })
     }
 
     fn sign_in(&mut self) {
@@ -282,6 +372,12 @@ impl Fleet {
     /// Starts a run.
     pub fn run(&self, pipeline: PipelineId) -> RunId {
         self.block_on(async |client| client.start_run(pipeline, &NewRun::default()).await).id
+    }
+
+    /// Has an agent taken this attempt of the first job?
+    pub fn has_begun(&self, run: RunId, attempt: u32) -> bool {
+        let attempts = &self.details(run).stages[0].jobs[0].attempts;
+        attempts.iter().any(|one| one.attempt == attempt && one.started_at.is_some())
     }
 
     /// How a run stands.
@@ -316,6 +412,16 @@ impl Fleet {
             assert!(Instant::now() < deadline, "waited 120 s for {what}\n{}", self.logs());
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Ends a story about a counter: says what was lost.
+    pub fn says(&self, story: &str, kept: &Kept) {
+        self.tells(story, kept.missing, &kept.to_string());
+    }
+
+    /// Ends a story: says what was lost, out of what.
+    pub fn tells(&self, story: &str, lost: usize, found: &str) {
+        tell(&format!("{story}, {}", self.shape), lost, found);
     }
 
     /// What all processes said.

@@ -1,18 +1,25 @@
-//! Servers and agents under fault: things are killed, cut off and taken away, and every story says what was lost: nothing.
+//! Servers and agents under fault: things are killed, cut off and taken away, and every story says what was lost: nothing. It
+//! says so in a line of its own on the standard error, which begins with `fleet:`.
 //!
 //! `process` is a program that can be killed; `deployment` starts servers and agents as an operator does; `counter` is a job that
-//! keeps an account of its own; `gate` cuts connections. `as_the_readme_says` begins on an empty machine, `traced` and `lent` on one
-//! server. Each other story is told on one server with SQLite, and on two servers with PostgreSQL, NATS and three agents.
+//! keeps an account of its own; `gate` cuts connections; `postgres` is a database that can crash. `as_the_readme_says` begins on
+//! an empty machine, `traced` and `lent` on one server, and `commands` uses one as a person does. Each other story is told on one
+//! server with SQLite, and on two servers with PostgreSQL, NATS and three agents.
 
 mod agent_dies;
 mod as_the_readme_says;
+mod clocks;
+mod cluster_url;
+mod commands;
 mod counter;
 mod cut_off;
 mod deployment;
+mod disk_full;
 mod gate;
 mod lent;
 mod many;
 mod parts_away;
+mod postgres;
 mod process;
 mod server_dies;
 mod simulated;

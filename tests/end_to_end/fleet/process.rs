@@ -29,6 +29,12 @@ impl Process {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Gives an option of its command line another value for the next start.
+    pub fn set_option(&mut self, option: &str, value: &str) {
+        let at = self.arguments.iter().position(|argument| argument == option).expect("it has this option");
+        value.clone_into(&mut self.arguments[at + 1]);
+    }
+
     /// Starts it. What it says goes to the end of its log.
     pub fn start(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();

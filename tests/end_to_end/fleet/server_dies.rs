@@ -28,7 +28,9 @@ fn a_server_is_killed_in_the_middle_of_a_stage(shape: Shape) {
     for index in 0..fleet.servers.len() {
         fleet.servers[index].start();
     }
-    assert_eq!(counter.nothing_is_lost(&fleet, run), 1, "the attempt was given up although its agent lived");
+    let kept = counter.nothing_is_lost(&fleet, run);
+    assert_eq!(kept.attempts, 1, "the attempt was given up although its agent lived");
+    fleet.says("all servers are killed in the middle of a stage", &kept);
 }
 
 /// Both come back: the old attempt is visible as lost, a new one counts from the beginning.
@@ -42,7 +44,9 @@ fn a_server_and_an_agent_are_killed_together(shape: Shape) {
     fleet.agents.iter_mut().for_each(|agent| agent.kill());
     fleet.servers.iter_mut().for_each(|server| server.start());
     fleet.agents.iter_mut().for_each(|agent| agent.start());
-    assert_eq!(counter.nothing_is_lost(&fleet, run), 2, "the lost attempt and the new one are both to be seen");
+    let kept = counter.nothing_is_lost(&fleet, run);
+    assert_eq!(kept.attempts, 2, "the lost attempt and the new one are both to be seen");
+    fleet.says("servers and agents are killed together", &kept);
 }
 
 /// SIGTERM in the middle: the run goes on after the start.
@@ -54,7 +58,9 @@ fn a_server_is_stopped_in_good_order(shape: Shape) {
     counter.wait_until(&fleet, 10);
     fleet.servers.iter_mut().for_each(|server| server.stop());
     fleet.servers.iter_mut().for_each(|server| server.start());
-    assert_eq!(counter.nothing_is_lost(&fleet, run), 1);
+    let kept = counter.nothing_is_lost(&fleet, run);
+    assert_eq!(kept.attempts, 1);
+    fleet.says("all servers are stopped in good order and started again", &kept);
 }
 
 /// The first server leads; it is killed while runs go on and new ones come, and stays away. The second one takes over, and the
@@ -65,9 +71,7 @@ fn the_leader_is_killed_under_load() {
         return;
     }
     let mut fleet = Fleet::start(Shape::Postgres);
-    let folder = fleet.folder().join("counter");
-    std::fs::create_dir(&folder).unwrap();
-    let (counter, text) = Counter::new(&folder, 200, "0.05");
+    let (counter, text) = Counter::new(fleet.folder(), 200, "0.05");
     let first = fleet.pipeline(&text);
     let small = fleet.pipeline(
         "version: \"1\"\nname: small\nstages:\n  a:\n    environment: host\n    steps: [{ run: \"true\" }]\n",
@@ -77,11 +81,15 @@ fn the_leader_is_killed_under_load() {
     let mut runs: Vec<_> = (0..20).map(|_| fleet.run(small)).collect();
     fleet.servers[0].kill();
     runs.extend((0..20).map(|_| fleet.run(small)));
-    assert_eq!(counter.nothing_is_lost(&fleet, counting), 1, "the attempt was given up although its agent lived");
+    let kept = counter.nothing_is_lost(&fleet, counting);
+    assert_eq!(kept.attempts, 1, "the attempt was given up although its agent lived");
+    let beside = runs.len();
     for run in runs {
         let ended = fleet.ended(run).about;
         assert_eq!(ended.status, oxide_core::outcome::Status::Success, "{:?}\n{}", ended.reason, fleet.logs());
     }
     fleet.servers[0].start();
     fleet.wait_until_ready(0);
+    let found = format!("{kept}; {beside} runs beside it succeeded");
+    fleet.tells("the server that leads is killed under load", kept.missing, &found);
 }

@@ -47,6 +47,7 @@ fn a_collector_hears_of_each_run_once_it_is_there() {
     let second = fleet.run(pipeline);
     fleet.wait_for("both traces", || !spans(&collector, first).is_empty() && !spans(&collector, second).is_empty());
 
+    let untold = [first, second].into_iter().filter(|run| spans(&collector, *run).is_empty()).count();
     assert!(collector.seen().to_lowercase().contains("x-team: ci"));
     let spans = spans(&collector, first);
     let text = |span: &Json, key: &str| span[key].as_str().unwrap().to_owned();
@@ -62,6 +63,7 @@ fn a_collector_hears_of_each_run_once_it_is_there() {
         let is_failure = span["status"]["code"] == 2;
         assert_eq!(is_failure, text(span, "name") != "goes well", "{span}");
     }
+    fleet.tells("a server is killed while its collector of traces is away", untold, "2 runs, all of them traced");
 }
 
 /// The spans of the newest telling of a run.

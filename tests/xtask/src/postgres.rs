@@ -19,6 +19,7 @@ const ACCOUNT: &str = "postgres";
 
 /// A running server; it ends when this is dropped, or when this process ends in another way.
 pub struct Postgres {
+    programs: PathBuf,
     process: Child,
     folder: PathBuf,
     port: u16,
@@ -65,14 +66,19 @@ impl Postgres {
             .stderr(log)
             .spawn()
             .map_err(|error| format!("could not start postgres: {error}"))?;
-        let server = Postgres { process, folder, port };
-        server.wait_until_ready(&programs.join("pg_isready"))?;
+        let server = Postgres { programs, process, folder, port };
+        server.wait_until_ready(&server.programs.join("pg_isready"))?;
         Ok(server)
     }
 
     /// The address for `OXIDE_TEST_POSTGRES`: of the server's own database, beside which tests make theirs.
     pub fn address(&self) -> String {
         format!("postgres://{ACCOUNT}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The folder of its programs, for `OXIDE_TEST_POSTGRES_PROGRAMS`: with them tests start servers of their own.
+    pub fn programs(&self) -> &Path {
+        &self.programs
     }
 
     fn wait_until_ready(&self, asking: &Path) -> Outcome {
