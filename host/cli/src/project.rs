@@ -26,7 +26,7 @@ pub struct Project {
 }
 
 /// The largest pipeline file that is read. The parser has the same bound; this one keeps a wrong file out of memory.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+const FILE_BYTES_MAX: u64 = oxide_core::yaml::MAX_SOURCE_BYTES as u64;
 
 impl Project {
     /// Finds the pipeline at `path`: a file, or a directory with `oxide.yaml` or one file in `.oxide/`.

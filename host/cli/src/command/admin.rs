@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use oxide_core::cause;
+use oxide_core::{cause, quantity};
 use oxide_store::{KeySource, Location, Store, Vault};
 
 use crate::{
@@ -88,7 +88,8 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
                     forget_if_same(kept, &key_file);
                 }
                 let done = done.map_err(|error| of_vault(&error))?;
-                print(&format!("{} secrets are encrypted with key {} now\n", done.reencrypted, done.version))?;
+                let values = quantity::how_many(done.reencrypted, "value");
+                print(&format!("encrypted with key {} now: {values}\n", done.version))?;
                 eprintln!("copies of the database from before need the old key: {}", what_to_keep(kept.as_deref()));
             }
         }
@@ -123,6 +124,10 @@ fn keep(key_file: &Path) -> Result<PathBuf, Failure> {
             target.sync_all()
         };
         let copied: io::Result<()> = copy();
+        if copied.is_err() {
+            // Half a key looks like one.
+            let _ = fs::remove_file(&kept);
+        }
         return copied.map(|()| kept).map_err(failed);
     }
 }

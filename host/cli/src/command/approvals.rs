@@ -63,15 +63,26 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 fn list(remote: &RemoteArguments, all: bool, json: bool) -> Result<(), Failure> {
     let remote = remote.connect()?;
     let status = (!all).then_some(ApprovalStatus::Waiting);
-    let query = ApprovalQuery { limit: Some(200), project: remote.project.clone(), status, ..ApprovalQuery::default() };
-    let page = in_runtime(async { remote.client.approvals(&query).await.map_err(|error| refused(&error)) })?;
+    let mut query =
+        ApprovalQuery { limit: Some(200), project: remote.project.clone(), status, ..ApprovalQuery::default() };
+    let approvals = in_runtime(async {
+        let mut approvals: Vec<Approval> = Vec::new();
+        loop {
+            let page = remote.client.approvals(&query).await.map_err(|error| refused(&error))?;
+            approvals.extend(page.items);
+            match page.next_cursor {
+                Some(cursor) => query.cursor = Some(cursor),
+                None => return Ok(approvals),
+            }
+        }
+    })?;
     if json {
-        return print(&format!("{}\n", serde_json::json!(page.items)));
+        return print(&format!("{}\n", serde_json::json!(approvals)));
     }
-    if page.items.is_empty() {
-        return print("nothing waits for people\n");
+    if approvals.is_empty() {
+        return print(if all { "nobody was asked yet\n" } else { "nothing waits for people\n" });
     }
-    print(&page.items.iter().map(line).collect::<String>())
+    print(&approvals.iter().map(line).collect::<String>())
 }
 
 fn line(approval: &Approval) -> String {

@@ -61,7 +61,10 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         }
         Command::Get { name } => match settings.get(name) {
             None => return Err(no_such(name)),
-            Some(None) => return Err(Failure::usage(format!("`{name}` is not set"))),
+            Some(None) => {
+                return Err(Failure::usage(format!("`{name}` is not set"))
+                    .hint(format!("`oxide config set {name} VALUE` sets it")));
+            }
             Some(Some(value)) => print(&format!("{value}\n"))?,
         },
         Command::Set { name, value } => {

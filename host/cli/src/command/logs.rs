@@ -131,8 +131,8 @@ async fn print(arguments: &Arguments, store: &Store) -> Result<Exit, Failure> {
             }
             let attempt = AttemptId { run: run.id, ..row.attempt };
             text.write(store, attempt, row.step, &mut out).await?;
-            if let (Some(failure), false) = (failure_of(row), arguments.plain) {
-                for line in remarks::failure(failure, "  ", paint) {
+            if let (Some(record), false) = (&row.record, arguments.plain) {
+                for line in remarks::of_step(record, "  ", None, paint) {
                     writeln!(out, "{line}").map_err(unwritable)?;
                 }
             }

@@ -22,7 +22,7 @@ use crate::{
     planning::{self, Choices},
     progress::{self, CANCELLED_BY_PRESS, PRESS_AGAIN, Style},
     project::{self, Project},
-    remote::trigger::{TriggerArguments, trigger},
+    remote::trigger::{Display, TriggerArguments, trigger},
     secrets::{self, Sources},
     terminal::{Paint, Terminal},
 };
@@ -52,7 +52,8 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArgument
     let project = Project::open(&arguments.path)?;
     if arguments.server.remote {
         let Choices { inputs, only, .. } = &arguments.choices;
-        return trigger(&arguments.server, &project, inputs, only.as_deref(), arguments.json);
+        let display = Display { json: arguments.json, verbose: arguments.verbose };
+        return trigger(&arguments.server, &project, inputs, only.as_deref(), display);
     }
     let plan = Arc::new(planning::plan(&project, arguments.choices.clone(), data_dir)?);
     refuse_other_machines(&plan)?;

@@ -82,7 +82,7 @@ fn of_server(arguments: &Arguments) -> Result<Exit, Failure> {
                 _ => break,
             }
         }
-        tell_what_they_wait_for(&remote.client, &mut runs).await?;
+        tell_what_they_wait_for(&remote.client, &mut runs).await;
         Ok(runs)
     })?;
     if arguments.json {
@@ -97,12 +97,14 @@ fn of_server(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 /// Lists do not say why a run waits; the run itself does.
-async fn tell_what_they_wait_for(client: &Client, runs: &mut [Run]) -> Result<(), Failure> {
+async fn tell_what_they_wait_for(client: &Client, runs: &mut [Run]) {
     let waits = |run: &&mut Run| !run.status.is_final() && run.started_at.is_none() && run.reason.is_none();
     for run in runs.iter_mut().filter(waits).take(ASKED_MAX) {
-        run.reason = client.run(run.id).await.map_err(|error| refused(&error))?.about.reason;
+        // The list is worth more than a reason in it.
+        if let Ok(details) = client.run(run.id).await {
+            run.reason = details.about.reason;
+        }
     }
-    Ok(())
 }
 
 /// What a line shows of a run.

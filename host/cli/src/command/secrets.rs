@@ -114,6 +114,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
                 let line = |secret: &oxide_core::api::secret::Secret| {
                     format!("{:<30} {:<12} {}\n", secret.name, scope(secret.scope), secret.updated_at.to_rfc3339())
                 };
+                if secrets.is_empty() {
+                    print("there are no secrets; `oxide secrets set NAME < FILE` keeps one\n")?;
+                }
                 print(&secrets.iter().map(line).collect::<String>())?;
             }
         }

@@ -25,6 +25,10 @@ pub struct Arguments {
     /// How others reach this server, such as `https://ci.example.com`.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Where the other servers of the same PostgreSQL reach this one, such as `http://10.0.0.5:7780`; default: where it listens,
+    /// or an address of this machine if it listens everywhere.
+    #[arg(long, value_name = "URL")]
+    cluster_url: Option<String>,
     /// A SQLite file, or `postgres://USER:PASSWORD@HOST/DATABASE`; default: `server.db` in the data directory.
     #[arg(long, value_name = "DATABASE")]
     database: Option<String>,
@@ -75,6 +79,7 @@ fn settings(arguments: &Arguments, blobs: &BlobsArguments) -> Result<ServerConfi
         }
     };
     given(&arguments.url, &mut config.url);
+    given(&arguments.cluster_url, &mut config.cluster_url);
     given(&arguments.database, &mut config.database);
     given(&arguments.nats, &mut config.nats);
     given(&blobs.blobs, &mut config.blobs);

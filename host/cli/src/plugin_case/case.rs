@@ -291,7 +291,7 @@ impl Case {
                 return Err(refuse(String::new(), error.hint("a case is a folder with `case.yaml`").into()));
             }
             Ok(found) if found.len() > yaml::MAX_SOURCE_BYTES as u64 => {
-                let error = Diagnostic::new("the case is larger than 1 MiB");
+                let error = Diagnostic::new("the case is larger than 10 MB");
                 let hint = "put large texts into files of the case's folder: `{ file: expected.txt }`";
                 return Err(refuse(String::new(), error.hint(hint).into()));
             }

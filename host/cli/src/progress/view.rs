@@ -144,9 +144,10 @@ impl<'plan> View<'plan> {
         }
         if self.all_logs {
             shown.extend(self.calls(&record.effects).map(Shown::Line));
-            shown.extend(remarks::summary(&record.summary).into_iter().map(Shown::Line));
+            shown.extend(remarks::summary(&record.summary, "    ").into_iter().map(Shown::Line));
         }
-        let annotations = remarks::annotations(&record.annotations, self.all_logs, self.paint);
+        let others = (!self.all_logs).then_some("--verbose");
+        let annotations = remarks::annotations(&record.annotations, "    ", others, self.paint);
         shown.extend(annotations.into_iter().map(Shown::Line));
         if let Some(failure) = &record.failure {
             shown.extend(self.failure(failure, &self.plan.job(job).steps[step.index()]).into_iter().map(Shown::Line));

@@ -68,6 +68,15 @@ pub fn refused(error: &ClientError) -> Failure {
     }
 }
 
+/// What to type when there is no such thing.
+const NOT_FOUND: [(&str, &str); 5] = [
+    ("project", "name one that you may see: `--project NAME`, or `oxide config set project NAME`"),
+    ("pipeline", "store it there first: `oxide run --remote --upload`"),
+    ("run", "`oxide runs --remote` lists those that you may see"),
+    ("approval", "`oxide approvals list` lists those that wait"),
+    ("secret", "`oxide secrets list` lists the names"),
+];
+
 /// What to type. A server speaks to programs of all kinds; this one has commands for some of what it suggests.
 fn hint(error: &ClientError) -> Option<String> {
     match error {
@@ -79,10 +88,12 @@ fn hint(error: &ClientError) -> Option<String> {
         {
             Some("sign in with `oxide login URL`, or set OXIDE_TOKEN to another token".to_owned())
         }
-        ClientError::Refused { status, message, .. }
-            if status.as_u16() == 404 && message.starts_with("there is no project `") =>
-        {
-            Some("name one that you may see: `--project NAME`, or `oxide config set project NAME`".to_owned())
+        ClientError::Refused { status, message, .. } if status.as_u16() == 404 => {
+            let known = NOT_FOUND.iter().find(|(what, _)| message.starts_with(&format!("there is no {what} `")));
+            known.map(|(_, hint)| (*hint).to_owned()).or_else(|| error.hint())
+        }
+        ClientError::Refused { message, .. } if message.starts_with("the pipeline has no repository") => {
+            Some("give it one: `oxide run --remote --upload --repository URL`".to_owned())
         }
         other => other.hint(),
     }

@@ -10,7 +10,13 @@ use oxide_core::{
 use serde_json::{Map, Value as Json};
 
 use super::{Remote, RemoteArguments, find, refused, watch};
-use crate::{exit_code::Exit, failure::Failure, local_engine::in_runtime, project::Project, terminal::print};
+use crate::{
+    exit_code::Exit,
+    failure::Failure,
+    local_engine::in_runtime,
+    project::Project,
+    terminal::{print, without_controls},
+};
 
 /// How long is waited before a run is asked again how it stands.
 const POLL: std::time::Duration = std::time::Duration::from_secs(1);
@@ -35,15 +41,24 @@ pub struct TriggerArguments {
     /// Store the pipeline as it is here on the server first.
     #[arg(long, requires = "remote")]
     pub upload: bool,
-    /// The address of the repository, for a pipeline that is stored for the first time.
+    /// The address of the repository that the pipeline builds, which the server keeps with it.
     #[arg(long, value_name = "URL", requires = "upload")]
     pub repository: Option<String>,
-    /// Wait until the run has ended; the exit code says how.
+    /// Wait until the run has ended, and show what failed; the exit code says how it ended.
     #[arg(long, requires = "remote")]
     pub wait: bool,
     /// Show its log while it goes, and wait for its end.
     #[arg(long, requires = "remote")]
     pub watch: bool,
+}
+
+/// How the new run and its end are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Display {
+    /// Print the new run as JSON.
+    pub json: bool,
+    /// Show all annotations and the summaries, too, when a run was waited for whose log was not shown.
+    pub verbose: bool,
 }
 
 /// Starts the run; waits for it if that was asked.
@@ -52,7 +67,7 @@ pub fn trigger(
     project: &Project,
     inputs: &[String],
     only: Option<&str>,
-    json: bool,
+    display: Display,
 ) -> Result<Exit, Failure> {
     let remote = arguments.connection.connect()?;
     let name = name_of(project)?;
@@ -67,7 +82,7 @@ pub fn trigger(
     in_runtime(async {
         let pipeline = stored(&remote, arguments, project, &name).await?;
         let run = remote.client.start_run(pipeline.id, &run).await.map_err(|error| refused(&error))?;
-        if json {
+        if display.json {
             print(&format!("{}\n", serde_json::json!(run)))?;
         } else {
             eprintln!("{}#{} is on its way on {} ({})", run.pipeline_name, run.number, remote.server, run.id);
@@ -80,7 +95,12 @@ pub fn trigger(
             return Ok(Exit::Success);
         }
         let ended = until_ended(&remote, &run).await?;
-        let reason = ended.reason.map_or(String::new(), |reason| format!(": {reason}"));
+        // Whoever asked for JSON reads nothing else from the standard output.
+        if !arguments.watch && !display.json {
+            let extent = if display.verbose { watch::Extent::Whole } else { watch::Extent::Short };
+            watch::tell(&remote.client, run.id, extent).await?;
+        }
+        let reason = ended.reason.map_or(String::new(), |reason| format!(": {}", without_controls(&reason)));
         eprintln!("{}#{} {}{reason}", ended.pipeline_name, ended.number, ended.status.as_str());
         Ok(Exit::of_run(ended.status))
     })

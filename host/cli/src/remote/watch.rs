@@ -12,8 +12,8 @@ use oxide_core::{
         log::{LogEnd, LogLine, LogLines, LogQuery},
         run::{RunDetails, Step},
     },
+    event::StepRecord,
     id::{JobIndex, RunId, StepIndex},
-    outcome,
 };
 
 use super::refused;
@@ -30,6 +30,15 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// How long until it is asked again once it has begun: most likely a step has nothing to say.
 const LONGER_SILENCE: Duration = Duration::from_secs(30);
 
+/// How much is told of what steps left beside their logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Failures and the first annotations.
+    Short,
+    /// Failures, annotations and summaries.
+    Whole,
+}
+
 /// How lines are shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
@@ -39,8 +48,8 @@ pub struct Style {
     pub times: bool,
 }
 
-/// Prints the log from line 1 on until the run (or the part that the query names) has ended, and then what failed. What it
-/// waits for meanwhile is said on the standard error.
+/// Prints the log from line 1 on until the run (or the part that the query names) has ended, and then what its steps
+/// left beside it: summaries, annotations, failures. What it waits for meanwhile is said on the standard error.
 pub async fn watch(client: &Client, run: RunId, query: &LogQuery, style: Style) -> Result<Option<LogEnd>, Failure> {
     let mut shown = Shown::new(style, Names::of(&details(client, run).await?));
     let mut stream = client.follow_logs(run, query);
@@ -54,12 +63,21 @@ pub async fn watch(client: &Client, run: RunId, query: &LogQuery, style: Style) 
     };
     if !style.plain {
         let now = details(client, run).await?;
-        shown.failures(&now, query, &mut stdout().lock()).map_err(|error| Failure::unwritable(&error))?;
+        let told = shown.remarks(&now, query, Extent::Whole, &mut stdout().lock());
+        told.map_err(|error| Failure::unwritable(&error))?;
     }
     Ok(end)
 }
 
-/// Prints the log as it is now, from line 1 on, and what failed.
+/// Prints what the steps of a run left beside their logs.
+pub async fn tell(client: &Client, run: RunId, extent: Extent) -> Result<(), Failure> {
+    let now = details(client, run).await?;
+    let mut shown = Shown::new(Style { plain: false, times: false }, Names::of(&now));
+    let told = shown.remarks(&now, &LogQuery::default(), extent, &mut stdout().lock());
+    told.map_err(|error| Failure::unwritable(&error))
+}
+
+/// Prints the log as it is now, from line 1 on, and what the steps left beside it.
 pub async fn show(client: &Client, run: RunId, query: &LogQuery, style: Style) -> Result<(), Failure> {
     let now = details(client, run).await?;
     let mut shown = Shown::new(style, Names::of(&now));
@@ -75,7 +93,8 @@ pub async fn show(client: &Client, run: RunId, query: &LogQuery, style: Style) -
         }
     }
     if !style.plain {
-        shown.failures(&now, &query, &mut stdout().lock()).map_err(|error| Failure::unwritable(&error))?;
+        let told = shown.remarks(&now, &query, Extent::Whole, &mut stdout().lock());
+        told.map_err(|error| Failure::unwritable(&error))?;
     }
     Ok(())
 }
@@ -157,16 +176,16 @@ impl Names {
     }
 }
 
-/// A step that failed, and what of it is shown.
-struct Failed<'a> {
+/// A step that has ended, and what is known of it.
+struct Ended<'a> {
     key: StepKey,
     stage: &'a str,
     step: &'a Step,
-    failure: &'a outcome::Failure,
+    record: &'a StepRecord,
 }
 
-/// The steps that failed in the part of a run that the query names, in the order of the run.
-fn failed<'a>(run: &'a RunDetails, query: &LogQuery) -> Vec<Failed<'a>> {
+/// The steps that have ended in the part of a run that the query names, in the order of the run.
+fn ended<'a>(run: &'a RunDetails, query: &LogQuery) -> Vec<Ended<'a>> {
     let mut found = Vec::new();
     for stage in run.stages.iter().filter(|stage| is_wanted(query.stage.as_deref(), &[stage.name.as_str()])) {
         for job in stage.jobs.iter().filter(|job| query.job.is_none_or(|wanted| job.job.0 == wanted)) {
@@ -174,10 +193,9 @@ fn failed<'a>(run: &'a RunDetails, query: &LogQuery) -> Vec<Failed<'a>> {
                 for step in &attempt.steps {
                     let position = step.step.to_string();
                     let names = [step.id.as_deref().unwrap_or(&step.name), step.name.as_str(), position.as_str()];
-                    let failure = step.record.as_ref().and_then(|record| record.failure.as_ref());
-                    if let Some(failure) = failure.filter(|_| is_wanted(query.step.as_deref(), &names)) {
+                    if let (Some(record), true) = (&step.record, is_wanted(query.step.as_deref(), &names)) {
                         let key = (job.job, attempt.attempt, step.step);
-                        found.push(Failed { key, stage: &stage.name, step, failure });
+                        found.push(Ended { key, stage: &stage.name, step, record });
                     }
                 }
             }
@@ -220,11 +238,24 @@ impl Shown {
         self.text().write_text(line.at, line.stream, line.text.as_bytes(), &mut out)
     }
 
-    /// Says of each step that failed why, and what to do: its log does not know, and it may have none.
-    fn failures(&mut self, run: &RunDetails, query: &LogQuery, out: &mut dyn Write) -> std::io::Result<()> {
-        for Failed { key, stage, step, failure } in failed(run, query) {
+    /// Says of each step what it left for people, and of one that failed why, and what to do: its log does not know, and it
+    /// may have none.
+    fn remarks(
+        &mut self,
+        run: &RunDetails,
+        query: &LogQuery,
+        extent: Extent,
+        out: &mut dyn Write,
+    ) -> std::io::Result<()> {
+        let whole = format!("oxide logs --remote {}", run.about.id);
+        let others = (extent == Extent::Short).then_some(whole.as_str());
+        for Ended { key, stage, step, record } in ended(run, query) {
+            let lines = remarks::of_step(record, "  ", others, self.paint);
+            if lines.is_empty() {
+                continue;
+            }
             self.heading(out, key, stage, Some(&step.name))?;
-            for line in remarks::failure(failure, "  ", self.paint) {
+            for line in lines {
                 writeln!(out, "{line}")?;
             }
         }
@@ -253,9 +284,9 @@ mod tests {
             run::{Attempt, Job, Run, RunGit, Stage},
         },
         effects::StepEffects,
-        event::StepRecord,
+        event::{Annotation, Severity},
         limit::{Limits, Usage},
-        outcome::{FailureCause, Status},
+        outcome::{self, FailureCause, Status},
         time::Timestamp,
     };
     use serde_json::{Map, Value as Json};
@@ -363,15 +394,17 @@ mod tests {
         assert_eq!(names.heading((JobIndex(7), 1, StepIndex(1)), "test", None), "test › step 2");
     }
 
+    fn told(run: &RunDetails, query: &LogQuery, extent: Extent) -> String {
+        let mut shown = Shown::new(Style { plain: false, times: false }, Names::of(run));
+        shown.paint = Paint { colour: false };
+        let mut out = Vec::new();
+        shown.remarks(run, query, extent, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
     fn what_failed_is_told_with_its_hint() {
-        let told = |query: &LogQuery| {
-            let mut shown = Shown::new(Style { plain: false, times: false }, Names::of(&run()));
-            shown.paint = Paint { colour: false };
-            let mut out = Vec::new();
-            shown.failures(&run(), query, &mut out).unwrap();
-            String::from_utf8(out).unwrap()
-        };
+        let told = |query: &LogQuery| told(&run(), query, Extent::Whole);
         let whole = "test (v=2) › push\n  the secret `NOPE` is not set\n  hint: set it\n";
         let step = |step: &str| LogQuery { step: Some(step.to_owned()), ..LogQuery::default() };
         assert_eq!(told(&LogQuery::default()), whole);
@@ -379,5 +412,22 @@ mod tests {
         assert_eq!(told(&step("1")), whole);
         assert_eq!(told(&step("echo")), "");
         assert_eq!(told(&LogQuery { stage: Some("other".to_owned()), ..LogQuery::default() }), "");
+    }
+
+    #[test]
+    fn what_steps_left_for_people_is_told_in_short_or_as_a_whole() {
+        let mut run = run();
+        let record = run.stages[0].jobs[0].attempts[0].steps[0].record.as_mut().unwrap();
+        let message = "is wrong".to_owned();
+        let annotation =
+            Annotation { file: Some("a.rs".to_owned()), line: Some(3), severity: Severity::Error, message };
+        record.annotations = vec![annotation; 22];
+        record.summary = "### 1 failed\n".to_owned();
+        let query = LogQuery { step: Some("echo".to_owned()), ..LogQuery::default() };
+        let (heading, line) = ("test (v=1) › echo\n", "  a.rs:3 error: is wrong\n");
+        let whole = format!("{heading}  ### 1 failed\n{}", line.repeat(22));
+        assert_eq!(told(&run, &query, Extent::Whole), whole);
+        let rest = format!("  and 2 more annotations: `oxide logs --remote {}` shows them\n", run.about.id);
+        assert_eq!(told(&run, &query, Extent::Short), format!("{heading}{}{rest}", line.repeat(20)));
     }
 }

@@ -154,8 +154,8 @@ pub fn as_json(subject: &Subject, result: &StepResult) -> Json {
 }
 
 fn as_text(result: &StepResult, limits: &Limits, paint: Paint) -> String {
-    let mut lines = remarks::annotations(&result.annotations, true, paint);
-    let summary = remarks::summary(&result.summary);
+    let mut lines = remarks::annotations(&result.annotations, "    ", None, paint);
+    let summary = remarks::summary(&result.summary, "    ");
     if !summary.is_empty() {
         lines.push(format!("{}:", paint.bold("summary")));
         lines.extend(summary);
