@@ -66,9 +66,9 @@ pub struct NewPipeline {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2000), regex(pattern = LINE))]
     pub repository: Option<String>,
-    /// The YAML text.
+    /// The YAML text, 10 MB at most. `yaml_config` is another name for it.
     #[serde(alias = "yaml_config")]
-    #[schemars(length(min = 1, max = 1_048_576))]
+    #[schemars(length(min = 1, max = 10_000_000))]
     pub source: String,
     /// The text of `oxide.lock`. Plugins that it does not have are looked up now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,9 +92,9 @@ pub struct PipelineChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2000), regex(pattern = LINE))]
     pub repository: Option<String>,
-    /// The YAML text.
+    /// The YAML text, 10 MB at most. `yaml_config` is another name for it.
     #[serde(default, alias = "yaml_config", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1_048_576))]
+    #[schemars(length(min = 1, max = 10_000_000))]
     pub source: Option<String>,
     /// The text of `oxide.lock` for the new text; without it, plugins are looked up anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,9 +164,9 @@ pub struct PipelineVersionDetails {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineText {
-    /// The YAML text.
+    /// The YAML text, 10 MB at most. `yaml_config` is another name for it.
     #[serde(alias = "yaml_config")]
-    #[schemars(length(min = 1, max = 1_048_576))]
+    #[schemars(length(min = 1, max = 10_000_000))]
     pub source: String,
     /// The text of `oxide.lock`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -307,11 +307,3 @@ pub struct TestReport {
     /// All outputs of the step; one that failed has none.
     pub outputs: Map<String, Json>,
 }
-
-/// All of a kind, in the order of the run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "ItemsOf{T}")]
-pub struct Items<T> {
-    /// The entries.
-    pub items: Vec<T>,
-}

@@ -8,13 +8,15 @@ use super::{Content, Node, Span};
 use crate::diagnostic::Diagnostic;
 
 /// The largest source that is read, in bytes.
-pub const MAX_SOURCE_BYTES: usize = 1 << 20;
+pub const MAX_SOURCE_BYTES: usize = 10_000_000;
+/// The most lines of a source.
+const MAX_LINES: usize = 1_000_000;
 /// The most nodes of a document, with all aliases written out.
 pub const MAX_NODES: usize = 100_000;
 /// How deep lists and mappings may be nested, with all aliases written out.
 pub const MAX_DEPTH: usize = 64;
 /// The most bytes of all scalars together, with all aliases written out.
-const MAX_TEXT_BYTES: usize = 8 << 20;
+const MAX_TEXT_BYTES: usize = MAX_SOURCE_BYTES;
 /// Lines up to this length get exact spans.
 const MAX_MEASURED_LINE: usize = 1000;
 
@@ -25,9 +27,13 @@ const MAX_MEASURED_LINE: usize = 1000;
 /// big, too deep, or too big with its aliases written out.
 pub fn parse(text: &str) -> Result<Node, Diagnostic> {
     if text.len() > MAX_SOURCE_BYTES {
-        let size = text.len() as f64 / f64::from(1 << 20);
-        return Err(Diagnostic::new(format!("the file has {size:.1} MiB; a pipeline may have 1 MiB"))
+        let size = text.len() as f64 / 1e6;
+        return Err(Diagnostic::new(format!("the file has {size:.1} MB; a pipeline may have 10 MB"))
             .hint("move scripts and data into files of their own and let the steps read them"));
+    }
+    let line_count = memchr::memchr_iter(b'\n', text.as_bytes()).count();
+    if line_count > MAX_LINES {
+        return Err(Diagnostic::new(format!("the file has {line_count} lines; a pipeline may have {MAX_LINES}")));
     }
     let lines: Vec<&str> = text.lines().collect();
     let mut builder = Builder::new(&lines);
@@ -71,12 +77,39 @@ struct Builder<'a> {
     documents: usize,
     nodes: usize,
     text_bytes: usize,
+    /// What anchors keep a copy of: nodes, and bytes of text.
+    kept: (usize, usize),
 }
 
 impl<'a> Builder<'a> {
     fn new(lines: &'a [&'a str]) -> Self {
         let anchors = HashMap::new();
-        Builder { lines, open: Vec::new(), anchors, document: None, documents: 0, nodes: 0, text_bytes: 0 }
+        Builder {
+            lines,
+            open: Vec::new(),
+            anchors,
+            document: None,
+            documents: 0,
+            nodes: 0,
+            text_bytes: 0,
+            kept: (0, 0),
+        }
+    }
+
+    /// Keeps a copy for aliases. Anchors within anchors keep the same text again and again: what they keep is bounded, too.
+    fn keep(&mut self, anchor: usize, measured: &Measured, span: Span) -> Result<(), Diagnostic> {
+        if anchor == 0 {
+            return Ok(());
+        }
+        let (nodes, text_bytes) = (self.kept.0 + measured.nodes, self.kept.1 + measured.text_bytes);
+        if nodes > MAX_NODES || text_bytes > MAX_TEXT_BYTES {
+            return Err(Diagnostic::at(span, "the anchors (`&name`) of the file name too much")
+                .label("too much from here on")
+                .hint(format!("they may name {MAX_NODES} values and 10 MB of text in all")));
+        }
+        self.kept = (nodes, text_bytes);
+        self.anchors.insert(anchor, measured.clone());
+        Ok(())
     }
 
     fn take(&mut self, event: Event<'_>, at: saphyr_parser::Span) -> Result<(), Diagnostic> {
@@ -109,9 +142,7 @@ impl<'a> Builder<'a> {
                 let text_bytes = text.len();
                 let node = Node { span, content: Content::Scalar { text: text.into_owned(), plain } };
                 let measured = Measured { node, nodes: 1, depth: 1, text_bytes };
-                if anchor > 0 {
-                    self.anchors.insert(anchor, measured.clone());
-                }
+                self.keep(anchor, &measured, span)?;
                 self.add(measured, span)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -143,10 +174,8 @@ impl<'a> Builder<'a> {
         };
         let node = Node { span: open.span, content };
         let measured = Measured { node, nodes: open.nodes, depth: open.depth, text_bytes: open.text_bytes };
-        if open.anchor > 0 {
-            self.anchors.insert(open.anchor, measured.clone());
-        }
         let span = open.span;
+        self.keep(open.anchor, &measured, span)?;
         // What is inside was counted when it was added; only the collection itself is new.
         self.nodes = self.nodes.saturating_sub(measured.nodes - 1);
         self.text_bytes = self.text_bytes.saturating_sub(measured.text_bytes);
@@ -160,7 +189,7 @@ impl<'a> Builder<'a> {
         if self.nodes > MAX_NODES || self.text_bytes > MAX_TEXT_BYTES {
             return Err(Diagnostic::at(span, "the file grows too large when its aliases (`*name`) are written out")
                 .label("too large from here on")
-                .hint(format!("a pipeline may have {MAX_NODES} values and 8 MiB of text in all")));
+                .hint(format!("a pipeline may have {MAX_NODES} values and 10 MB of text in all")));
         }
         if self.open.len() + measured.depth > MAX_DEPTH + 1 {
             return Err(too_deep(span));
@@ -384,7 +413,7 @@ mod tests {
     #[test]
     fn what_is_too_big_or_too_deep_is_refused_at_once() {
         let start = Instant::now();
-        assert_eq!(message(&"x".repeat(20 << 20)), "the file has 20.0 MiB; a pipeline may have 1 MiB");
+        assert_eq!(message(&"x".repeat(20 << 20)), "the file has 21.0 MB; a pipeline may have 10 MB");
         assert!(start.elapsed().as_millis() < 500);
         assert!(message(&format!("a: {}{}", "[".repeat(65), "]".repeat(65))).contains("nested more than 64 deep"));
         assert!(parse(&format!("{}{}", "[".repeat(64), "]".repeat(64))).is_ok());
@@ -404,6 +433,25 @@ mod tests {
         let one_line = format!("[{}]", "'é', ".repeat(99_000));
         let _ = parse(&one_line).unwrap();
         assert!(start.elapsed().as_secs() < 5);
+    }
+
+    #[test]
+    fn ten_megabytes_are_read_in_reasonable_time() {
+        let start = Instant::now();
+        let comments = format!("a: b\n{}", "# what nobody needs to know\n".repeat(350_000));
+        assert_eq!(shape(&parse(&comments).unwrap()), "{a:b}");
+        let script = format!("a: |\n{}", "  echo a line of a script\n".repeat(380_000));
+        assert!(parse(&script).is_ok());
+        assert!(message(&"- a\n".repeat(2_400_000)).contains("grows too large"));
+        assert_eq!(message(&"\n".repeat(9_000_000)), "the file has 9000000 lines; a pipeline may have 1000000");
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn anchors_within_anchors_keep_no_more_than_the_file_may_have() {
+        let nested: String = (0..60).map(|level| format!("&a{level} [")).collect();
+        let text = format!("{nested}{}{}", "x".repeat(900_000), "]".repeat(60));
+        assert!(message(&text).contains("the anchors (`&name`) of the file name too much"));
     }
 
     proptest::proptest! {
