@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 
 use crate::oxide::{Ended, root};
 
-/// How long is asked, in seconds.
+/// How long is asked, in seconds; what was not asked by then is asked once more as long.
 const SECONDS: &str = "90";
 
 /// Where the programs are; none, with a word about it, where there are none.
@@ -55,6 +55,7 @@ impl Server {
             .args(database.map(|url| ["--database", url]).into_iter().flatten())
             .env("OXIDE_SERVER_RATE_LIMIT_PER_TOKEN", "1000000")
             .env("OXIDE_SERVER_RATE_LIMIT_PER_ADDRESS", "1000000")
+            .env("OXIDE_SERVER_RATE_LIMIT_SIGN_IN", "1000000")
             .env("NO_COLOR", "1")
             .env_remove("OXIDE_BLOBS")
             .stdin(Stdio::null())

@@ -8,15 +8,17 @@ use oxide_core::{
     },
 };
 
-use crate::state::ServerState;
+use crate::{resource::agent::check_said, state::ServerState};
 
 /// The orchestrator as agents from outside reach it.
 pub struct AgentDoor(pub ServerState);
 
 #[async_trait]
 impl OrchestratorLink for AgentDoor {
-    /// An agent whose registration token named labels has those, whatever it says.
+    /// Nothing is taken that could not be shown. An agent whose registration token named labels has those, whatever it says.
     async fn register(&self, mut message: Register) -> Result<(), LinkError> {
+        check_said(message.name.trim(), &message.labels, message.slots, &message.version)
+            .map_err(|error| LinkError::Rejected { reason: error.message().to_owned() })?;
         let fixed = self.0.store.fixed_labels(message.agent).await;
         if let Some(labels) = fixed.map_err(|error| LinkError::Unavailable(Box::new(error)))? {
             message.labels = labels;

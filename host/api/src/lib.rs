@@ -18,6 +18,7 @@ pub mod error;
 pub mod etag;
 pub mod extract;
 pub mod layers;
+pub mod metrics;
 pub mod openapi;
 pub mod page;
 pub mod rate_limit;

@@ -1,8 +1,9 @@
 //! The plugin registry below `/v2/`, with the tokens and roles of the server.
 //!
 //! Programs of registries send a name and a password: the password is the token, the name does not matter. Whoever is known
-//! may pull, agents and servers, too: pipelines of all projects may use all plugins. The first part of a repository's name is a project: who maintains
-//! that one may push and delete there. Elsewhere only administrators may.
+//! may pull, agents and servers, too: pipelines of all projects may use all plugins. The first part of a repository's name is a
+//! project: who maintains that one may push and delete there. Elsewhere only administrators may. A token that is for one project
+//! only reads what belongs to it.
 
 use std::net::IpAddr;
 
@@ -13,7 +14,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
-use oxide_core::access::{Area, Role};
+use oxide_core::access::{Area, Denied, Rights, Role};
 use serde_json::json;
 
 use crate::{
@@ -50,18 +51,31 @@ async fn admit(state: &ServerState, parts: &Parts, address: IpAddr) -> Result<()
         // Agents pull what their jobs need.
         Who::Agent { .. } if reads => Ok(()),
         Who::Agent { .. } => Err(ApiError::forbidden("agents push no plugins")),
-        _ if reads => Ok(rights.check_organization(Area::Registry, Role::Viewer)?),
-        _ => {
-            let project = match project_of(parts.uri.path()) {
-                Some(name) => state.store.project_by_name(name).await?,
-                None => None,
-            };
-            match project {
-                Some(project) => Ok(rights.check(Area::Registry, project.id, Role::Maintainer)?),
-                None => Ok(rights.check_organization(Area::Registry, Role::Maintainer)?),
-            }
-        }
+        _ if reads => match rights.check_organization(Area::Registry, Role::Viewer) {
+            // Programs ask here whether they are known.
+            Err(Denied::Bound) if is_base(parts.uri.path()) => Ok(rights.check_scope(Area::Registry, Role::Viewer)?),
+            Err(Denied::Bound) => check_project(state, &rights, parts.uri.path(), Role::Viewer).await,
+            checked => Ok(checked?),
+        },
+        _ => check_project(state, &rights, parts.uri.path(), Role::Maintainer).await,
     }
+}
+
+/// May the caller do this in the project that a path belongs to, or, if it belongs to none, everywhere?
+async fn check_project(state: &ServerState, rights: &Rights, path: &str, needed: Role) -> Result<(), ApiError> {
+    let project = match project_of(path) {
+        Some(name) => state.store.project_by_name(name).await?,
+        None => None,
+    };
+    match project {
+        Some(project) => Ok(rights.check(Area::Registry, project.id, needed)?),
+        None => Ok(rights.check_organization(Area::Registry, needed)?),
+    }
+}
+
+/// `/v2/` itself names no repository.
+fn is_base(path: &str) -> bool {
+    matches!(path, "/v2" | "/v2/")
 }
 
 /// Servers read the plugins of pipelines that they plan.

@@ -53,8 +53,9 @@ pub fn document(table: &[About]) -> Json {
     document
 }
 
-const DESCRIPTION: &str = "Send `Authorization: Bearer oxide_pat_…` with every request; only health, sign-in, signed \
-webhooks and this description do without.\n\nTimes are RFC 3339 in UTC, ids are UUIDs of version 7. Lists come in pages: give \
+const DESCRIPTION: &str = "Send `Authorization: Bearer oxide_pat_…` with every request; only health, \
+readiness, `/api/v1/server`, sign-in, signed webhooks, agents that join (with a token of their own in the body) and the \
+descriptions of the API do without.\n\nTimes are RFC 3339 in UTC, ids are UUIDs of version 7. Lists come in pages: give \
 `next_cursor` as `?cursor=`. Answers have an `ETag`; send it as `If-None-Match` and get 304 if nothing has changed. Every \
 answer has an `X-Request-Id`, which the server's log has, too. What a caller may not even see is 404.";
 
@@ -170,7 +171,7 @@ fn path_parameter(name: &str) -> &'static str {
         "approval" => "The id of the approval.",
         "provider" => "The name of the provider, as the server's configuration has it.",
         "delivery" => "The id of the delivery.",
-        "artifact" => "The id of the artifact.",
+        "artifact" => "The name of the artifact.",
         "digest" => "The digest, `sha256:…`.",
         _ => "What the path names.",
     }

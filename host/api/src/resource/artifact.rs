@@ -9,13 +9,18 @@ use axum::{
 use oxide_blobs::{ArtifactEntry, BlobError};
 use oxide_core::{
     access::Role,
-    api::{artifact::Artifact, error::ErrorKind, run::Items},
+    api::{
+        artifact::Artifact,
+        error::ErrorKind,
+        page::{Page, PageQuery},
+    },
 };
 
 use crate::{
     caller::Caller,
     error::ApiError,
-    extract::{Json, Path},
+    extract::{Json, Path, Query},
+    page,
     resource::run,
     route::{Access, Route, Tag},
     state::ServerState,
@@ -28,7 +33,8 @@ pub fn routes() -> Vec<Route> {
             .tag(Tag::Artifacts)
             .access(Access::Project(Role::Viewer))
             .summary("Lists the artifacts of a run, by name.")
-            .answer::<Items<Artifact>>(200, "Artifacts."),
+            .query::<PageQuery>()
+            .answer::<Page<Artifact>>(200, "Artifacts."),
         Route::get("/api/v1/runs/{run}/artifacts/{artifact}", "download_artifact", download)
             .tag(Tag::Artifacts)
             .access(Access::Project(Role::Viewer))
@@ -62,10 +68,13 @@ async fn list(
     State(state): State<ServerState>,
     caller: Caller,
     Path(run): Path<String>,
-) -> Result<Json<Items<Artifact>>, ApiError> {
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Artifact>>, ApiError> {
     let row = run::find(&state, &caller, &run).await?;
+    let request = page::request_of(query)?;
     let found = state.engine.blobs.artifacts(&row.id.to_string()).await.map_err(of_blobs)?;
-    Ok(Json(Items { items: found.iter().map(shown).collect() }))
+    let all = found.iter().map(shown).collect();
+    Ok(Json(page::of_whole(all, &request, |artifact: &Artifact| artifact.name.clone())?))
 }
 
 async fn download(

@@ -56,8 +56,8 @@ pub fn routes() -> Vec<Route> {
             .access(Access::SignedIn)
             .summary("Revokes a token: one of the caller, or any if the caller is an administrator.")
             .description(
-                "The tokens that its user has made with it are revoked, too. With a token one can revoke itself, and others \
-                 that may do no more.",
+                "The tokens that its user has made with it are revoked, too. A token can revoke itself, and others that may do \
+                 no more, unless it is for the registry only.",
             )
             .answer_empty(204, "It works no more."),
         Route::get("/api/v1/users/{user}/tokens", "list_tokens_of_user", list_of)
@@ -169,7 +169,9 @@ async fn create(
         revoked_at: None,
     };
     let mut transaction = state.store.begin().await?;
-    transaction.insert_token(&row, &credential.hash()).await?;
+    if !transaction.insert_token(&row, &credential.hash()).await? {
+        return Err(ApiError::unauthorized("the token was revoked"));
+    }
     transaction.commit().await?;
     caller.note(json!({ "token": row.id, "prefix": row.prefix, "scopes": row.scopes, "user": row.user }));
     let location = format!("/api/v1/tokens/{}", row.id);
@@ -240,7 +242,7 @@ async fn revoke(
         && let Some(beyond) = found.scopes.iter().find(|scope| !is_within(**scope, &limit.scopes))
     {
         return Err(ApiError::forbidden(format!("that token has the scope `{beyond}`, and this one has not"))
-            .suggest("revoke it with itself, with a token that may as much, or after signing in"));
+            .suggest("revoke it with a token that may as much, or after signing in"));
     }
     let mut transaction = state.store.begin().await?;
     transaction.revoke_token(id, state.now()).await?;

@@ -130,6 +130,7 @@ fn result(status: Status) -> &'static str {
     match status {
         Status::Warning => "success",
         Status::Cancelled => "cancellation",
+        Status::Skipped => "skip",
         other => other.as_str(),
     }
 }
@@ -147,4 +148,24 @@ fn attributes(facts: &[(&str, Json)]) -> Vec<Json> {
 /// Numbers of 64 bits are texts in this encoding.
 fn nanoseconds(time: Timestamp) -> String {
     (i128::from(time.0.max(0)) * 1_000_000).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_called_as_the_conventions_say() {
+        let ends = [
+            (Status::Success, "success"),
+            (Status::Warning, "success"),
+            (Status::Failure, "failure"),
+            (Status::Cancelled, "cancellation"),
+            (Status::Timeout, "timeout"),
+            (Status::Skipped, "skip"),
+        ];
+        for (status, word) in ends {
+            assert_eq!(result(status), word);
+        }
+    }
 }

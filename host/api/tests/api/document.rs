@@ -176,7 +176,7 @@ async fn the_document_is_as_narrow_as_the_server() {
     let schemas = it.document["components"]["schemas"].as_object().unwrap();
     assert_eq!(schemas["NewSecret"]["properties"]["value"]["minLength"], 6);
     assert_eq!(schemas["NewToken"]["properties"]["scopes"]["minItems"], 1);
-    for name in ["PageOfToken", "PageOfRun", "ItemsOfTestReport"] {
+    for name in ["PageOfToken", "PageOfRun", "PageOfTestReport"] {
         assert!(schemas.contains_key(name), "{name}");
     }
     let counted = |name: &&String| name.ends_with(|last: char| last.is_ascii_digit());

@@ -3,10 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may what only tests call")]
 
+mod asyncapi;
 mod changes;
 mod document;
 mod errors;
 mod limits;
+mod metrics;
+mod pages;
 mod pipelines;
 mod providers;
 mod registry;
@@ -16,4 +19,6 @@ mod sign_in;
 mod streams;
 mod support;
 mod tokens;
+mod told;
+mod uploads;
 mod webhooks;

@@ -12,7 +12,7 @@ use oxide_core::access::{Role, Scope};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::TestServer;
+use crate::{support::TestServer, told::Told};
 
 const PIPELINE: &str =
     "version: \"1\"\nname: p\nstages:\n  a:\n    environment: host\n    steps:\n      - run: echo a\n";
@@ -85,5 +85,25 @@ async fn a_run_that_waits_for_an_agent_says_so_at_every_level() {
     assert!(reason.starts_with("no agent"), "{told}");
     for level in [&told, &told["stages"][0], job] {
         assert_eq!(level["reason"], reason, "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_of_a_pipeline_is_told() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    server.project("web").await;
+    let mut told = Told::open(&server, "/api/v1/events?channels=pipeline.*&since=0", &admin).await;
+    let made = json!({ "project": "web", "source": PIPELINE });
+    let made = server.post("/api/v1/pipelines", &admin, &made).await.expect(201).json();
+    let path = format!("/api/v1/pipelines/{}", made["id"].as_str().unwrap());
+    let change = json!({ "yaml_config": PIPELINE.replace("echo a", "echo b") });
+    server.ask("PUT", &path, &admin, Some(&change)).await.expect(200);
+    server.ask("DELETE", &path, &admin, None).await.expect(204);
+    for (kind, version) in [("created", json!(1)), ("updated", json!(2)), ("deleted", json!(null))] {
+        let sent = told.next().await;
+        assert_eq!(sent.event, format!("pipeline.{kind}"));
+        assert_eq!((&sent.data["pipeline"], &sent.data["version"]), (&made["id"], &version), "{kind}");
+        assert_eq!((&sent.data["name"], &sent.data["project"]), (&json!("p"), &made["project"]), "{kind}");
     }
 }

@@ -48,5 +48,11 @@ async fn who_maintains_a_project_pushes_to_its_repositories_only() {
     for name in ["web/lint", "sec/lint", "other/lint"] {
         assert_eq!(ask(Method::GET, name, &pulls).await, 200, "{name}");
     }
+    // Whoever pushes asks first what is there, with a token for one project, too.
+    let of_web = token(&Scope::ALL, Some(web)).await;
+    for (name, read, pushed) in [("web/lint", 200, 200), ("sec/lint", 403, 403), ("other/lint", 403, 403)] {
+        assert_eq!(ask(Method::HEAD, name, &of_web).await, read, "{name}");
+        assert_eq!(ask(Method::PUT, name, &of_web).await, pushed, "{name}");
+    }
     task.abort();
 }

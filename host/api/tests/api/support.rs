@@ -11,7 +11,10 @@ use std::{
 };
 
 use oxide_api::{
+    cluster::{self, ClusterSecret},
     engine::Engine,
+    metrics,
+    registry::guarded,
     route::{router, table},
     server,
     settings::{SessionKey, Settings},
@@ -28,7 +31,10 @@ use oxide_core::{
 };
 use oxide_orchestrator::{Candidate, Clock, Election, Orchestrator, Tail};
 use oxide_planner::{Registries, StoredPipelines, Supply};
-use oxide_registry::{policy::Policy, server::connection::Bounds};
+use oxide_registry::{
+    policy::Policy,
+    server::{self as plugins, Registry, Right, connection::Bounds},
+};
 use oxide_store::{
     AgentRow, Credential, CredentialKind, KeySource, LeaderInfo, Location, OwnerId, ProjectRow, Store, TokenRow,
     UserRow, Vault,
@@ -41,6 +47,9 @@ use uuid::Uuid;
 
 /// The present of every test.
 pub const NOW: i64 = 1_800_000_000_000;
+
+/// What servers of the same database would show to the one of a test.
+pub const CLUSTER_SECRET: &str = "a secret for tests, of forty characters!";
 
 /// A server, until it is dropped.
 pub struct TestServer {
@@ -140,9 +149,13 @@ impl TestServer {
         change(&mut settings);
         let clock = Clock::from(clock);
         let (engine, candidate) = engine(&store, &clock, home.path(), &url).await;
+        let registry = plugin_registry(&engine.blobs, home.path());
         let parts = Parts { store: store.clone(), clock, settings, engine };
         let state = ServerState::new(parts).expect("TLS is there");
-        let router = router::router(&state, table::all(), axum::Router::new());
+        tokio::spawn(metrics::work::follow(state.clone()));
+        // All the doors that a server of the program has.
+        let others = cluster::route::router(&state).merge(guarded(&state, registry));
+        let router = router::router(&state, table::all(), others);
         let task = tokio::spawn(server::serve(listener, router, Bounds::default(), std::future::pending()));
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -298,11 +311,25 @@ async fn engine(store: &Store, clock: &Clock, home: &Path, url: &str) -> (Engine
         pipelines: StoredPipelines::new(supply),
         blobs: Arc::new(Blobs::open(&blobs, oxide_blobs::Limits::default()).unwrap()),
         vault: Arc::new(vault),
-        cluster_secret: None,
+        cluster_secret: Some(ClusterSecret::new(CLUSTER_SECRET).unwrap()),
         registry_secret: None,
         bus_check: None,
     };
     (engine, candidate)
+}
+
+/// The plugin registry, which leaves it to its guard who may.
+fn plugin_registry(blobs: &Blobs, home: &Path) -> axum::Router {
+    let settings = plugins::Settings {
+        staging: home.join("uploads"),
+        blob_bytes_max: plugins::BLOB_BYTES_MAX,
+        read_only: false,
+        immutable_tags: false,
+        users: None,
+        everybody: Some(Right::Write),
+        report: |line| println!("registry: {line}"),
+    };
+    Registry::open(blobs, settings).unwrap().router()
 }
 
 async fn any_listener() -> TcpListener {

@@ -1,6 +1,10 @@
 //! What a token may do beyond reading and changing things: tokens, approvals, agents.
 
-use oxide_core::access::{Role, Scope};
+use oxide_api::agent_door::AgentDoor;
+use oxide_core::{
+    access::{Role, Scope},
+    protocol::{LinkError, OrchestratorLink as _, Register},
+};
 use serde_json::json;
 
 use crate::support::TestServer;
@@ -91,6 +95,32 @@ async fn an_agent_has_the_labels_of_its_registration_token() {
     let free = joined(json!({})).await;
     assert_eq!(labels(&free).await, json!(["more"]));
     server.post("/api/v1/agent-tokens", &admin, &json!({ "labels": ["\u{1b}[2J"] })).await.expect(422);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_agent_says_of_itself_is_looked_at_whichever_way_it_comes() {
+    let server = TestServer::start().await;
+    let (credential, agent) = server.agent("box").await;
+    let good = Register {
+        agent,
+        name: "box".to_owned(),
+        labels: vec!["lab".to_owned()],
+        slots: 2,
+        capabilities: Vec::new(),
+        version: "1".to_owned(),
+    };
+    let door = AgentDoor(server.state.clone());
+    for bad in [
+        Register { slots: u32::MAX, ..good.clone() },
+        Register { name: "\u{1b}]0;box\u{7}".to_owned(), ..good.clone() },
+        Register { labels: vec!["lab".to_owned(); 1000], ..good.clone() },
+    ] {
+        server.post("/api/v1/agent/register", &credential, &json!(bad)).await.expect(422);
+        let answer = door.register(bad).await;
+        assert!(matches!(answer, Err(LinkError::Rejected { .. })), "{answer:?}");
+    }
+    server.post("/api/v1/agent/register", &credential, &json!(good)).await.expect(204);
+    door.register(good).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

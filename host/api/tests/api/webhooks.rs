@@ -6,7 +6,10 @@ use reqwest::Method;
 use ring::hmac;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Answer, TestServer};
+use crate::{
+    support::{Answer, TestServer},
+    told::Told,
+};
 
 const SECRET: &str = "a secret of sixteen bytes and more";
 
@@ -73,6 +76,26 @@ async fn a_body_that_comes_again_is_known_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_not_signed_may_come_again() {
+    let server = TestServer::start().await;
+    let admin = prepared(&server).await;
+    let secret = json!({ "secret": SECRET });
+    server.ask("PUT", "/api/v1/projects/web/webhooks/gitlab", &admin, Some(&secret)).await.expect(204);
+    // A tag is made, removed, and made again.
+    for (id, result) in [("one", "recorded"), ("two", "recorded"), ("two", "it was recorded before")] {
+        let request = server
+            .request(Method::POST, "/api/v1/webhooks/gitlab?project=web")
+            .header("content-type", "application/json")
+            .header("x-gitlab-event", "Tag Push Hook")
+            .header("x-gitlab-event-uuid", id)
+            .header("x-gitlab-token", SECRET)
+            .body(r#"{"ref":"refs/tags/v1","after":"1"}"#);
+        assert_eq!(server.send(request).await.expect(202).json()["result"], result, "{id}");
+    }
+    assert_eq!(deliveries(&server, &admin).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_what_strangers_send_the_last_few_are_kept() {
     let server = TestServer::start().await;
     let admin = prepared(&server).await;
@@ -84,4 +107,49 @@ async fn of_what_strangers_send_the_last_few_are_kept() {
     let kept = deliveries(&server, &admin).await;
     assert_eq!(kept.len(), 21);
     assert_eq!((&kept[0]["forge_id"], &kept[20]["forge_id"]), (&json!("29"), &json!("real")));
+}
+
+/// A webhook of this forge with the headers that it sends; what it is signed with is wrong if `is_right` is false.
+fn of_forge(server: &TestServer, forge: &str, body: &str, is_right: bool) -> reqwest::RequestBuilder {
+    let signed = signature(if is_right { body } else { "something else" });
+    let token = if is_right { SECRET } else { "a secret of somebody else" };
+    let headers: [(&str, &str); 3] = match forge {
+        "github" => [("x-github-event", "push"), ("x-github-delivery", "1"), ("x-hub-signature-256", signed.as_str())],
+        "gitlab" => [("x-gitlab-event", "Push Hook"), ("x-gitlab-event-uuid", "2"), ("x-gitlab-token", token)],
+        _ => [
+            ("x-gitea-event", "push"),
+            ("x-gitea-delivery", "3"),
+            ("x-gitea-signature", signed.strip_prefix("sha256=").unwrap()),
+        ],
+    };
+    let path = format!("/api/v1/webhooks/{forge}?project=web");
+    let request = server.request(Method::POST, &path).header("content-type", "application/json");
+    headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).body(body.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_forge_proves_itself_in_its_way_and_what_it_sends_is_told() {
+    let server = TestServer::start().await;
+    let admin = prepared(&server).await;
+    let secret = json!({ "secret": SECRET });
+    let mut told = Told::open(&server, "/api/v1/events?since=0", &admin).await;
+    for (forge, event, body) in [
+        ("github", "push", r#"{"repository":{"full_name":"team/web"},"after":"1"}"#),
+        ("gitlab", "Push Hook", r#"{"project":{"path_with_namespace":"team/web"},"after":"2"}"#),
+        ("gitea", "push", r#"{"repository":{"full_name":"team/web"},"after":"3"}"#),
+    ] {
+        let path = format!("/api/v1/projects/web/webhooks/{forge}");
+        server.ask("PUT", &path, &admin, Some(&secret)).await.expect(204);
+        server.send(of_forge(&server, forge, body, false)).await.expect(401);
+        let recorded = server.send(of_forge(&server, forge, body, true)).await.expect(202).json();
+        assert_eq!(recorded["result"], "recorded", "{forge}");
+        // The refused one was not told: this is the first of its kind.
+        let sent = told.next_of("webhook.").await;
+        assert_eq!(sent.event, format!("webhook.{forge}"));
+        assert_eq!(sent.data["delivery"], recorded["delivery"]);
+        assert_eq!((&sent.data["event"], &sent.data["repository"]), (&json!(event), &json!("team/web")));
+    }
+    let kept = deliveries(&server, &admin).await;
+    assert_eq!(kept.iter().filter(|delivery| delivery["signature_ok"] == true).count(), 3);
+    assert_eq!(kept.len(), 6);
 }

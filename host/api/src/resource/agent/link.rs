@@ -30,10 +30,9 @@ use crate::{
     caller::Caller,
     error::ApiError,
     extract::{Json, NoContent, json_response},
-    resource::agent::check_labels,
+    resource::agent::check_said,
     route::{Access, Route, Tag},
     state::ServerState,
-    text::{NAME_LENGTH_MAX, check_text},
 };
 
 /// The largest message of an agent, with some room for what is around it.
@@ -140,19 +139,6 @@ async fn join(
     Ok(json_response(StatusCode::CREATED, &JoinedAgent { id, credential }))
 }
 
-/// Is what an agent says of itself something that can be shown?
-fn check_said(name: &str, labels: &[String], slots: u32, version: &str) -> Result<(), ApiError> {
-    if name.is_empty() {
-        return Err(ApiError::invalid("an agent has a name"));
-    }
-    check_text("name", name, NAME_LENGTH_MAX)?;
-    check_text("version", version, NAME_LENGTH_MAX)?;
-    if slots == 0 || slots > 10_000 {
-        return Err(ApiError::invalid("an agent has 1 to 10,000 slots"));
-    }
-    check_labels(labels)
-}
-
 /// An agent speaks for itself only.
 fn check(caller: &Caller, agent: AgentId) -> Result<(), ApiError> {
     match caller.agent()? == agent {
@@ -185,7 +171,6 @@ async fn register(
     Json(message): Json<Register>,
 ) -> Result<NoContent, ApiError> {
     check(&caller, message.agent)?;
-    check_said(message.name.trim(), &message.labels, message.slots, &message.version)?;
     AgentDoor(state).register(message).await.map_err(told)?;
     Ok(NoContent)
 }

@@ -23,7 +23,7 @@ use crate::{
     resource::maybe_json::MaybeJson,
     route::{Access, Route, Tag},
     state::ServerState,
-    text::{NAME_LENGTH_MAX, check_line},
+    text::{NAME_LENGTH_MAX, check_line, check_text},
 };
 
 /// How many labels an agent has at most.
@@ -56,6 +56,19 @@ pub fn routes() -> Vec<Route> {
             .summary("Deregisters an agent: its jobs are lost, and it is refused from now on.")
             .answer_empty(204, "It is gone."),
     ]
+}
+
+/// Is what an agent says of itself something that can be shown?
+pub(crate) fn check_said(name: &str, labels: &[String], slots: u32, version: &str) -> Result<(), ApiError> {
+    if name.is_empty() {
+        return Err(ApiError::invalid("an agent has a name"));
+    }
+    check_text("name", name, NAME_LENGTH_MAX)?;
+    check_text("version", version, NAME_LENGTH_MAX)?;
+    if slots == 0 || slots > 10_000 {
+        return Err(ApiError::invalid("an agent has 1 to 10,000 slots"));
+    }
+    check_labels(labels)
 }
 
 /// Are these labels that an agent may have?

@@ -50,8 +50,10 @@ pub fn routes() -> Vec<Route> {
             .summary("Stores a pipeline.")
             .description(
                 "The body is JSON, or the YAML text itself (then `?project=`, `?name=` … say the rest), or a form with the \
-                 file in the part `pipeline` and, if there is one, `oxide.lock` in the part `lock`: 10 MB at most. Plugins of \
-                 registries that the lock does not have are looked up and verified now; what is stored is what will run.",
+                 file in the part `pipeline` and, if there is one, `oxide.lock` in the part `lock`. The whole body has 10 MB at \
+                 most, the text 1,000,000 lines and 100,000 values, the lock 4 MiB. A part that says what it is says YAML or \
+                 plain text. Plugins of registries that the lock does not have are looked up and verified now; what is \
+                 stored is what will run.",
             )
             .query::<UploadQuery>()
             .body::<NewPipeline>()

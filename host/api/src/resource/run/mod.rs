@@ -9,11 +9,10 @@ use oxide_core::{
     access::Role,
     api::{
         error::ErrorKind,
-        page::Page,
+        page::{Page, PageQuery},
         plugin::PluginRef,
         run::{
-            CancelRun, Items, NewRun, RetryRun, Run, RunAnnotation, RunDetails, RunQuery, RunSource, RunSummary,
-            TestReport,
+            CancelRun, NewRun, RetryRun, Run, RunAnnotation, RunDetails, RunQuery, RunSource, RunSummary, TestReport,
         },
     },
     id::{PipelineId, RunId},
@@ -94,17 +93,20 @@ pub fn routes() -> Vec<Route> {
             .tag(Tag::Runs)
             .access(Access::Project(Role::Viewer))
             .summary("Lists what steps remarked on places in the source.")
-            .answer::<Items<RunAnnotation>>(200, "Remarks, in the order of the run."),
+            .query::<PageQuery>()
+            .answer::<Page<RunAnnotation>>(200, "Remarks, in the order of the run."),
         Route::get("/api/v1/runs/{run}/summaries", "list_run_summaries", summaries)
             .tag(Tag::Runs)
             .access(Access::Project(Role::Viewer))
             .summary("Lists the summaries of steps.")
-            .answer::<Items<RunSummary>>(200, "Summaries, in the order of the run."),
+            .query::<PageQuery>()
+            .answer::<Page<RunSummary>>(200, "Summaries, in the order of the run."),
         Route::get("/api/v1/runs/{run}/tests", "list_run_tests", tests)
             .tag(Tag::Runs)
             .access(Access::Project(Role::Viewer))
             .summary("Lists what steps read in test reports.")
-            .answer::<Items<TestReport>>(200, "Reports, in the order of the run."),
+            .query::<PageQuery>()
+            .answer::<Page<TestReport>>(200, "Reports, in the order of the run."),
     ]
 }
 
@@ -247,28 +249,37 @@ async fn annotations(
     State(state): State<ServerState>,
     caller: Caller,
     Path(run): Path<String>,
-) -> Result<Json<Items<RunAnnotation>>, ApiError> {
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<RunAnnotation>>, ApiError> {
     let row = find(&state, &caller, &run).await?;
+    let request = page::request_of(query)?;
     let (jobs, steps) = (state.store.jobs(row.id).await?, state.store.steps(row.id).await?);
-    Ok(Json(Items { items: findings::annotations(&state.store.plan(row.id).await?, &jobs, &steps) }))
+    let all = findings::annotations(&state.store.plan(row.id).await?, &jobs, &steps);
+    Ok(Json(page::of_whole(all, &request, |entry| (entry.job, entry.attempt, entry.step))?))
 }
 
 async fn summaries(
     State(state): State<ServerState>,
     caller: Caller,
     Path(run): Path<String>,
-) -> Result<Json<Items<RunSummary>>, ApiError> {
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<RunSummary>>, ApiError> {
     let row = find(&state, &caller, &run).await?;
+    let request = page::request_of(query)?;
     let (jobs, steps) = (state.store.jobs(row.id).await?, state.store.steps(row.id).await?);
-    Ok(Json(Items { items: findings::summaries(&state.store.plan(row.id).await?, &jobs, &steps) }))
+    let all = findings::summaries(&state.store.plan(row.id).await?, &jobs, &steps);
+    Ok(Json(page::of_whole(all, &request, |entry| (entry.job, entry.attempt, entry.step))?))
 }
 
 async fn tests(
     State(state): State<ServerState>,
     caller: Caller,
     Path(run): Path<String>,
-) -> Result<Json<Items<TestReport>>, ApiError> {
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<TestReport>>, ApiError> {
     let row = find(&state, &caller, &run).await?;
+    let request = page::request_of(query)?;
     let (jobs, steps) = (state.store.jobs(row.id).await?, state.store.steps(row.id).await?);
-    Ok(Json(Items { items: findings::tests(&state.store.plan(row.id).await?, &jobs, &steps) }))
+    let all = findings::tests(&state.store.plan(row.id).await?, &jobs, &steps);
+    Ok(Json(page::of_whole(all, &request, |entry| (entry.job, entry.attempt, entry.step))?))
 }

@@ -36,7 +36,7 @@ use crate::{
 const PAYLOAD_BYTES_MAX: usize = 25 << 20;
 /// How many webhooks with a wrong signature are kept of a project.
 const REFUSED_MAX: u32 = 20;
-/// How long a body counts as one that came before: a day.
+/// How long a signed body counts as one that came before: a day.
 const BODY_KNOWN_MS: i64 = 24 * 60 * 60 * 1000;
 /// Headers that are kept are not longer.
 const HEADER_LENGTH_MAX: usize = 1000;
@@ -49,8 +49,8 @@ pub fn routes() -> Vec<Route> {
             .access(Access::Signed)
             .summary(summary)
             .description(
-                "The delivery is recorded and told to whoever follows events. One that comes again, by its id or within a day by \
-                 its body, is not recorded anew.",
+                "The delivery is recorded and told to whoever follows events. One that comes again, by its id or, where the \
+                 forge signs it, within a day by its body, is not recorded anew.",
             )
             .query::<WebhookQuery>()
             .body_of("application/json")
@@ -162,14 +162,17 @@ async fn receive(
         transaction.commit().await?;
         return Err(refused());
     }
-    let digest = signature::digest(&body);
+    // Who sends a signed body again cannot change it. Without a signature an equal body may well be news: a branch that was
+    // moved back, a tag that was made again.
+    let digest = signature::is_of_body(forge).then(|| signature::digest(&body));
     let since = Timestamp(now.0.saturating_sub(BODY_KNOWN_MS));
-    let known = state.store.known_delivery((project.id, forge), row.forge_id.as_deref(), (&digest, since)).await?;
+    let signed_body = digest.as_deref().map(|digest| (digest, since));
+    let known = state.store.known_delivery((project.id, forge), row.forge_id.as_deref(), signed_body).await?;
     if let Some(known) = known {
         return Ok(accepted(known.id, "it was recorded before"));
     }
     let result = "recorded";
-    let row = DeliveryRow { result: Some(result.to_owned()), body_digest: Some(digest), ..row };
+    let row = DeliveryRow { result: Some(result.to_owned()), body_digest: digest, ..row };
     let repository = Payload::read(&body).repository();
     let received = WebhookReceived { delivery: row.id, event: row.event.clone(), repository };
     let mut batch = WriteBatch::default();

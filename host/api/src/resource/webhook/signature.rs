@@ -17,6 +17,14 @@ pub(super) fn is_right(forge: Forge, headers: &HeaderMap, secret: &[u8], body: &
     }
 }
 
+/// Does it prove what the body is, and not only who sends it? GitLab shows the secret itself, whatever the body.
+pub(super) fn is_of_body(forge: Forge) -> bool {
+    match forge {
+        Forge::Github | Forge::Gitea => true,
+        Forge::Gitlab => false,
+    }
+}
+
 /// The SHA-256 of a body.
 pub(super) fn digest(body: &[u8]) -> String {
     digest::digest(&digest::SHA256, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -2,6 +2,7 @@
 
 mod asking;
 mod comer;
+mod doors;
 mod open;
 mod world;
 

@@ -92,7 +92,7 @@ impl World {
 }
 
 /// Waits for what the orchestrator does in its own time.
-async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..600 {
         if let Some(found) = look().await {
             return found;
