@@ -33,9 +33,13 @@ pub fn guarded(state: &ServerState, registry: Router) -> Router {
 
 async fn guard(State(state): State<ServerState>, request: Request, next: Next) -> Response {
     let address = request.extensions().get::<ClientAddress>().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     match admit(&state, &parts, address).await {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Ok(()) => {
+            // Who this is has been found out; the registry behind has no accounts, and knows names and passwords only.
+            parts.headers.remove(header::AUTHORIZATION);
+            next.run(Request::from_parts(parts, body)).await
+        }
         Err(error) => refused(&error),
     }
 }
