@@ -77,7 +77,7 @@ fn nats_is_down_for_a_minute() {
     fleet.nats.as_mut().unwrap().end();
     let began = Instant::now();
     let (by_https, text) = Counter::of_stage(&of("https"), &fleet.folder_for("by-https"), 100, "0.05");
-    let beside = fleet.run(fleet.pipeline(&text));
+    let beside = fleet.run(fleet.pipeline(&text.replace("name: counter", "name: beside")));
     fleet.wait_for("a server to say that it lacks the bus", || {
         (0..fleet.servers.len()).any(|index| fleet.lacks(index).contains(&"bus".to_owned()))
     });
@@ -95,7 +95,7 @@ fn nats_is_down_for_a_minute() {
     let kept = by_nats.nothing_is_lost(&fleet, cut_off);
     assert!(kept.attempts <= 2, "{} attempts", kept.attempts);
     let (again, text) = Counter::of_stage(&of("nats"), &fleet.folder_for("again"), 5, "0.05");
-    let last = fleet.run(fleet.pipeline(&text));
+    let last = fleet.run(fleet.pipeline(&text.replace("name: counter", "name: again")));
     assert_eq!(again.nothing_is_lost(&fleet, last).attempts, 1);
     fleet.wait_for("all servers to have their bus again", || {
         (0..fleet.servers.len()).all(|index| !fleet.lacks(index).contains(&"bus".to_owned()))
