@@ -14,12 +14,15 @@ use oxide_registry::{
     oci::{OciReference, Publication, publication},
     policy::Signer,
 };
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     plugins::registry_references,
     supply::{Supply, fetch, verify, with_hint},
 };
+
+/// About so many plugins registries are asked at the same time.
+const ASKED_AT_ONCE: usize = 8;
 
 /// Adds an entry for every plugin of a registry that the pipeline uses and the lock does not have.
 ///
@@ -28,10 +31,12 @@ use crate::{
 pub async fn complete(pipeline: &Pipeline, mut lock: Lock, supply: &Arc<Supply>) -> Result<Lock, Diagnostics> {
     let missing =
         registry_references(pipeline).into_iter().filter(|(_, reference)| lock.find(reference, false).is_err());
+    let places = Arc::new(Semaphore::new(ASKED_AT_ONCE));
     let mut tasks = JoinSet::new();
     for (text, reference) in missing {
-        let supply = Arc::clone(supply);
+        let (supply, places) = (Arc::clone(supply), Arc::clone(&places));
         tasks.spawn(async move {
+            let _place = places.acquire().await;
             let accepted = accept(&reference, &supply).await;
             (text, accepted)
         });

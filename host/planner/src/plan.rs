@@ -6,11 +6,15 @@ use oxide_core::{
     plan::{self, JobContext, Plan},
 };
 use oxide_registry::Catalog;
+use tokio::sync::Semaphore;
 
 use crate::{
     plugins::{Plugins, UsedPlugin},
     supply::Supply,
 };
+
+/// So many plans are made at the same time.
+static PLACES: Semaphore = Semaphore::const_new(4);
 
 /// A plan and what it is made of.
 #[derive(Clone, Debug)]
@@ -56,8 +60,11 @@ pub async fn plan(
 ) -> Result<Planned, PlanError> {
     let plugins = Plugins::find(&pipeline, catalog, supply).await;
     let (file, only) = (file.to_owned(), only.map(str::to_owned));
+    let place = PLACES.acquire().await;
     // Reading components takes a processor, and nobody else may wait for that.
     let planned = tokio::task::spawn_blocking(move || {
+        // The work goes on when nobody waits for it any more, and so the place stays taken.
+        let _place = place;
         let plan = plan::build(&pipeline, &file, &context, &|reference| plugins.describe(reference))?;
         let plan = match only {
             None => plan,

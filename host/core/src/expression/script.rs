@@ -5,11 +5,15 @@
 //! Where a reference would still be evaluated as code (arithmetic, backquotes, `${ }`), it is an error. What a command
 //! does with the value that it gets (`eval`, `sh -c`) is in the hands of the script.
 
+use std::collections::HashMap;
+
 use super::template::{Part, expression_at};
 use crate::{diagnostic::Diagnostic, yaml::Span};
 
 /// What the names of the variables begin with.
 const VARIABLE: &str = "OXIDE_EXPR_";
+/// Lines of scripts with expressions are no longer than this before an expression.
+const LINE_BYTES_MAX: usize = 16 << 10;
 
 /// Does a variable of this name hold the value of an expression in a script? Nobody wrote that name.
 pub fn is_of_expression(variable: &str) -> bool {
@@ -52,6 +56,7 @@ pub fn lift(script: &str, shell: Option<&str>, span: Span) -> Result<Lifted, Dia
         at: 0,
         out: String::with_capacity(script.len()),
         variables: Vec::new(),
+        numbers: HashMap::new(),
         contexts: vec![Context::Command { cases: 0 }],
         heredocs: Vec::new(),
         ansi_quotes,
@@ -97,6 +102,8 @@ struct Lifter<'a> {
     at: usize,
     out: String,
     variables: Vec<(String, String)>,
+    /// The numbers of the variables by their expressions.
+    numbers: HashMap<&'a str, usize>,
     contexts: Vec<Context>,
     /// Those whose text begins at the next line break.
     heredocs: Vec<Heredoc>,
@@ -391,13 +398,16 @@ impl<'a> Lifter<'a> {
     fn expression(&mut self) -> Result<(), Diagnostic> {
         let (part, end) = expression_at(self.source, self.at, self.span)?;
         let Part::Expression { text, .. } = part else { return Ok(()) };
+        let Some(line_start) = self.line_start() else {
+            return Err(self.refused("the line is too long for an expression", "break the line"));
+        };
         let quotes = match self.context() {
-            Context::Command { .. } if self.in_numeric_test(end) => {
+            Context::Command { .. } if self.in_numeric_test(line_start, end) => {
                 let hint = "use `[ … ]`, or put the value into `env:` and check it before";
                 return Err(self.refused("`[[ … ]]` would evaluate the expression's value as arithmetic", hint));
             }
             Context::Command { .. } => ("\"", "\""),
-            Context::Double if self.in_numeric_test(end) => {
+            Context::Double if self.in_numeric_test(line_start, end) => {
                 let hint = "use `[ … ]`, or put the value into `env:` and check it before";
                 return Err(self.refused("`[[ … ]]` would evaluate the expression's value as arithmetic", hint));
             }
@@ -421,24 +431,34 @@ impl<'a> Lifter<'a> {
     }
 
     /// The variable of an expression; the same for the same expression.
-    fn variable(&mut self, expression: &str) -> String {
-        if let Some((name, _)) = self.variables.iter().find(|(_, known)| known == expression) {
-            return name.clone();
+    fn variable(&mut self, expression: &'a str) -> String {
+        let next = self.numbers.len() + 1;
+        let number = *self.numbers.entry(expression).or_insert(next);
+        let name = format!("{VARIABLE}{number}");
+        if number == next {
+            self.variables.push((name.clone(), expression.to_owned()));
         }
-        let name = format!("{VARIABLE}{}", self.variables.len() + 1);
-        self.variables.push((name.clone(), expression.to_owned()));
         name
     }
 
+    /// Where the present line begins; none if that is too far away to be looked for at each expression.
+    fn line_start(&self) -> Option<usize> {
+        let from = self.source.floor_char_boundary(self.at.saturating_sub(LINE_BYTES_MAX));
+        match self.source[from..self.at].rfind('\n') {
+            Some(at) => Some(from + at + 1),
+            None => (from == 0).then_some(0),
+        }
+    }
+
     /// Is it an operand of a numeric comparison in `[[ … ]]`? bash evaluates those as arithmetic, commands within included.
-    fn in_numeric_test(&self, end: usize) -> bool {
-        let line_start = self.source[..self.at].rfind('\n').map_or(0, |at| at + 1);
+    fn in_numeric_test(&self, line_start: usize, end: usize) -> bool {
         let before = &self.source[line_start..self.at];
         let Some(open) = before.rfind("[[") else { return false };
         if before[open..].contains("]]") {
             return false;
         }
-        let after = self.source[end..].split("]]").next().unwrap_or("");
+        let to = self.source.floor_char_boundary(end + LINE_BYTES_MAX);
+        let after = self.source[end..to].split("]]").next().unwrap_or("");
         let test = format!("{} {after}", &before[open..]);
         [" -eq ", " -ne ", " -lt ", " -le ", " -gt ", " -ge "].iter().any(|operator| test.contains(operator))
     }

@@ -7,6 +7,9 @@ use crate::{
     yaml::{Content, Node, Span},
 };
 
+/// In texts up to this length the places of expressions are told exactly.
+const EXACT_BYTES_MAX: usize = 16 << 10;
+
 /// A piece of a text with expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
@@ -86,6 +89,10 @@ fn end_of_expression(text: &str) -> Option<usize> {
 /// The place of a part of a text, as exactly as it is known: escapes and blocks move characters, then it is the place of
 /// the whole text. `offset` counts bytes, `length` characters.
 pub fn span_of(text: &str, offset: usize, length: usize, node_span: Span) -> Span {
+    // Nobody counts columns so far, and counting them for each expression of a long text would take long.
+    if text.len() > EXACT_BYTES_MAX {
+        return node_span;
+    }
     let characters = text.chars().count();
     let shift = match usize::try_from(node_span.length) {
         Ok(written) if written == characters => 0,

@@ -8,6 +8,7 @@ use super::{
     graph, inputs, jobs, matrix,
     plugins::{Plugins, Resolve},
     services,
+    size::Room,
     step::{self, StageSteps},
 };
 use crate::{
@@ -48,6 +49,7 @@ pub fn build(
         plugins: Plugins::new(plugins),
         outputs: BTreeMap::new(),
         errors,
+        room: Room::new(),
         plan: Plan {
             pipeline: pipeline.name.clone(),
             file: file.to_owned(),
@@ -75,6 +77,7 @@ struct Planner<'a> {
     /// What later stages can read of the stages so far.
     outputs: BTreeMap<&'a str, StageFacts>,
     errors: Vec<Diagnostic>,
+    room: Room,
     plan: Plan,
     positions: BTreeMap<&'a str, StageIndex>,
 }
@@ -94,6 +97,7 @@ impl<'a> Planner<'a> {
             env: self.pipeline.env.iter().chain(&stage.env).map(|(name, _)| name.as_str()).collect(),
             steps: BTreeMap::new(),
             other_steps: BTreeMap::new(),
+            room: &self.room,
         };
         if let Some(condition) = &stage.condition {
             known.check(&condition.expression, condition.span, Roots::OfStages, &mut self.errors);
@@ -112,12 +116,16 @@ impl<'a> Planner<'a> {
             step::plan_all(stage, timeout_ms, self.pipeline.forks, known, &mut self.plugins, &mut self.errors);
         self.outputs.insert(&stage.name, StageFacts { steps: outputs, jobs: cells.len() });
 
+        let env: Vec<_> = self.pipeline.env.iter().chain(&stage.env).cloned().collect();
+        if let Err(error) = self.room.take((&stage.name, stage.span), cells.len(), &env, &steps) {
+            return self.errors.push(error);
+        }
         let stage_jobs = jobs::JobsOfStage {
             stage,
             index,
             cells: &cells,
             steps: &steps,
-            env: self.pipeline.env.iter().chain(&stage.env).cloned().collect(),
+            env,
             timeout_ms,
             needs_environment,
             context: self.context,

@@ -6,6 +6,7 @@ use super::{
     JobContext, PlannedConcurrency,
     expressions::{Known, Roots},
     matrix::Cell,
+    size::Room,
 };
 use crate::{diagnostic::Diagnostic, pipeline::Pipeline};
 
@@ -27,6 +28,7 @@ pub(super) fn plan(
         env: BTreeSet::new(),
         steps: BTreeMap::new(),
         other_steps: BTreeMap::new(),
+        room: &Room::new(),
     };
     let before = errors.len();
     known.check_node(&written.group, Roots::OfRuns, errors);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::{JobContext, matrix::Cell, secrets};
+use super::{JobContext, matrix::Cell, secrets, size::Room};
 use crate::{
     diagnostic::Diagnostic,
     expression::{self, FUNCTIONS, GIT_FACTS, Part, Reference, References, Scope, StatusFacts},
@@ -71,6 +71,8 @@ pub(super) struct Known<'a> {
     pub steps: StepFacts,
     /// The steps that are not so far, with a word why.
     pub other_steps: BTreeMap<String, &'static str>,
+    /// For how many expressions there is room.
+    pub room: &'a Room,
 }
 
 impl Known<'_> {
@@ -96,6 +98,9 @@ impl Known<'_> {
 
     /// Checks one expression.
     pub fn check(&self, written: &str, span: Span, roots: Roots, errors: &mut Vec<Diagnostic>) {
+        if self.room.take_expression(span, errors).is_none() {
+            return;
+        }
         let references = match expression::references(written, span) {
             Ok(references) => references,
             Err(error) => return errors.push(error),

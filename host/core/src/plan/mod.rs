@@ -21,6 +21,7 @@ mod plugins;
 mod retry;
 mod secrets;
 mod services;
+mod size;
 mod step;
 mod types;
 

@@ -1,6 +1,6 @@
 //! The steps of a stage: pinned, checked, written out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{
     PlannedStep, PluginPin, RetryPolicy,
@@ -180,8 +180,7 @@ impl StepPlanner<'_, '_, '_> {
                 with.extend(working_directory.iter().map(|node| (Node::text("working_directory"), node.clone())));
                 let places = places_of_expressions(script);
                 let variables = lifted.variables.into_iter().map(|(name, expression)| {
-                    let place = places.iter().find(|(text, _)| *text == expression);
-                    let span = place.map_or(script.span, |(_, span)| *span);
+                    let span = places.get(expression.as_str()).copied().unwrap_or(script.span);
                     (name, value(&format!("${{{{ {expression} }}}}"), span))
                 });
                 Some(Call {
@@ -205,6 +204,7 @@ impl StepPlanner<'_, '_, '_> {
             env: self.known.env.clone(),
             steps: std::mem::take(&mut self.known.steps),
             other_steps: std::mem::take(&mut self.known.other_steps),
+            room: self.known.room,
         };
         with_own.env.extend(own);
         let errors = &mut *self.errors;
@@ -254,18 +254,17 @@ fn secret_variable(name: &str, span: Span) -> (String, Node) {
     (name.to_owned(), Node { span, content: Content::Scalar { text, plain: false } })
 }
 
-/// The expressions of a script with their places.
-fn places_of_expressions(script: &Node) -> Vec<(String, Span)> {
+/// The expressions of a script with the places where they stand first.
+fn places_of_expressions(script: &Node) -> HashMap<&str, Span> {
     let text = script.as_text().unwrap_or("");
-    let parts = expression::parts(text, script.span).unwrap_or_default();
-    let places = parts.into_iter().filter_map(|part| match part {
-        Part::Expression { text: written, offset } => {
-            let span = expression::span_of(text, offset, written.chars().count(), script.span);
-            Some((written.to_owned(), span))
+    let mut places = HashMap::new();
+    for part in expression::parts(text, script.span).unwrap_or_default() {
+        if let Part::Expression { text: written, offset } = part {
+            let span = || expression::span_of(text, offset, written.chars().count(), script.span);
+            places.entry(written).or_insert_with(span);
         }
-        Part::Text(_) => None,
-    });
-    places.collect()
+    }
+    places
 }
 
 /// The first line of a script that says something.

@@ -1,6 +1,7 @@
 //! Plans of pipelines, right ones and wrong ones.
 
 mod server;
+mod size;
 
 use std::{cell::RefCell, collections::BTreeMap};
 
