@@ -14,7 +14,7 @@ use std::{
 };
 
 use oxide_core::event::{Event, NumberedEvent};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// How many messages wait for a subscriber if nothing else is said.
 pub const DEFAULT_CAPACITY: usize = 4096;
@@ -40,6 +40,8 @@ pub enum Received {
 pub struct Bus {
     shared: Arc<Mutex<Shared>>,
     capacity: usize,
+    /// Turns true when the bus is closed.
+    end: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +86,7 @@ impl Bus {
 
     /// A bus on which this many messages (at least one) wait for each subscriber.
     pub fn with_capacity(capacity: usize) -> Bus {
-        Bus { shared: Arc::default(), capacity: capacity.max(1) }
+        Bus { shared: Arc::default(), capacity: capacity.max(1), end: watch::Sender::new(false) }
     }
 
     /// Gives an event to everybody whose pattern fits. Numbers must grow; an event that was published already is ignored.
@@ -130,6 +132,13 @@ impl Bus {
             lock(&subscriber.queue).closed = true;
             subscriber.wake.notify_one();
         }
+        self.end.send_replace(true);
+    }
+
+    /// Waits until the bus is closed.
+    pub async fn closed(&self) {
+        // The sender lives as long as the bus does.
+        let _ = self.end.subscribe().wait_for(|closed| *closed).await;
     }
 }
 
@@ -178,6 +187,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use oxide_core::{event::EventKind, id::RunId, time::Timestamp};
 
     use super::*;
@@ -206,7 +216,9 @@ mod tests {
         bus.publish(2, &event(EventKind::StageStarted { stage: "test".into() }));
         bus.publish(3, &started());
         bus.publish(3, &started());
+        assert!(bus.closed().now_or_never().is_none());
         bus.close();
+        bus.clone().closed().await;
         assert_eq!([seq(&mut all).await, seq(&mut all).await, seq(&mut all).await], [1, 2, 3]);
         assert_eq!(all.next().await, None);
         assert_eq!([seq(&mut started_only).await, seq(&mut started_only).await], [1, 3]);

@@ -132,3 +132,25 @@ async fn texts_that_steer_a_terminal_are_refused() {
         server.post("/api/v1/agent-tokens", &admin, &json!({ "name": text })).await.expect(422);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_that_wait_do_not_hold_up_the_end() {
+    let server = TestServer::start().await;
+    let (credential, agent) = server.agent("box").await;
+    let register = json!({ "agent": agent, "name": "box", "labels": [], "slots": 1 });
+    server.post("/api/v1/agent/register", &credential, &register).await.expect(204);
+    let (lease, heartbeat) = (json!({ "agent": agent }), json!({ "agent": agent, "attempts": [] }));
+    let end = async {
+        // Until both are there, which nobody is told of; earlier, they are answered all the same.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        server.state.engine.bus.close();
+    };
+    let (job, word, ()) = tokio::join!(
+        server.post("/api/v1/agent/lease", &credential, &lease),
+        server.post("/api/v1/agent/heartbeat", &credential, &heartbeat),
+        end,
+    );
+    for answer in [job, word] {
+        assert_eq!(answer.expect(503).json()["message"], "the server is ending");
+    }
+}

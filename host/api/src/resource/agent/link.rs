@@ -165,6 +165,15 @@ fn told(error: LinkError) -> ApiError {
     }
 }
 
+/// What the orchestrator holds back until there is something to say, or this server ends.
+async fn held<T>(state: &ServerState, asked: impl Future<Output = Result<T, LinkError>>) -> Result<T, ApiError> {
+    tokio::select! {
+        biased;
+        answer = asked => answer.map_err(told),
+        () = state.engine.bus.closed() => Err(told(LinkError::Closed)),
+    }
+}
+
 async fn register(
     State(state): State<ServerState>,
     caller: Caller,
@@ -181,7 +190,7 @@ async fn lease(
     Json(LeaseRequest { agent }): Json<LeaseRequest>,
 ) -> Result<Response, ApiError> {
     check(&caller, agent)?;
-    match state.engine.control.lease(agent).await.map_err(told)? {
+    match held(&state, state.engine.control.lease(agent)).await? {
         Some(lease) => Ok(json_response(StatusCode::OK, &lease)),
         None => Ok(NoContent.into_response()),
     }
@@ -202,7 +211,7 @@ async fn heartbeat(
     Json(message): Json<Heartbeat>,
 ) -> Result<Json<HeartbeatAnswer>, ApiError> {
     check(&caller, message.agent)?;
-    state.engine.control.heartbeat(message).await.map(Json).map_err(told)
+    held(&state, state.engine.control.heartbeat(message)).await.map(Json)
 }
 
 async fn complete(

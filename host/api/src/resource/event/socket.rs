@@ -9,6 +9,7 @@ use axum::{
     },
     response::Response,
 };
+use futures_util::SinkExt as _;
 use oxide_bus::Pattern;
 use oxide_core::api::event::{ChannelMessage, ClientMessage, EventQuery, ServerMessage};
 
@@ -98,7 +99,11 @@ async fn serve(mut socket: WebSocket, mut feed: Feed) {
                         continue;
                     }
                     Message::Ping(_) | Message::Pong(_) => continue,
-                    Message::Close(_) => return,
+                    Message::Close(_) => {
+                        // The answer was put in line when this was read.
+                        let _ = socket.flush().await;
+                        return;
+                    }
                 };
                 let answer = answer(&mut feed, text.as_str()).await;
                 if !send(&mut socket, &answer).await {
