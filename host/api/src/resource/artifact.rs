@@ -58,7 +58,9 @@ fn shown(entry: &ArtifactEntry) -> Artifact {
 
 fn of_blobs(error: BlobError) -> ApiError {
     match error {
-        BlobError::NotFound(message) => ApiError::new(ErrorKind::NotFound, message),
+        BlobError::NotFound(message) => ApiError::new(ErrorKind::NotFound, message).suggest(
+            "an agent on another machine keeps artifacts to itself unless servers and agents have the same `--blobs s3://…`",
+        ),
         BlobError::Invalid(message) => ApiError::new(ErrorKind::NotFound, message),
         other => ApiError::internal("read the artifact", other),
     }

@@ -65,6 +65,10 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
                 eprintln!("keep {} with it, in another place: secrets cannot be read without it", key_file.display());
             }
             Command::Restore { file } => {
+                if !file.is_file() {
+                    return Err(Failure::usage(format!("there is no file {}", file.display()))
+                        .hint("name the copy that `oxide admin backup FILE` has made"));
+                }
                 let replaced = match &location {
                     Location::Sqlite(path) if path.exists() => Some(path),
                     _ => None,
