@@ -51,8 +51,10 @@ pub async fn measure(server: &BenchServer) {
     let delays = Times::new(delays);
     let quiet = Times::new(server.round_trips(500).await);
     let what = format!("live delay of {PACE} log lines a second, for {SECONDS} s: p99");
-    let floor = format!("p50: {}; {rate:.0} lines a second of the job", millis(delays.at(0.5)));
-    row(&what, millis(delays.at(0.99)), floor, None, "< 500 ms", delays.at(0.99) < Duration::from_millis(500));
+    let floor = format!("p50: {}; {rate:.0} lines a second came", millis(delays.at(0.5)));
+    // The start of the job is in its time, too.
+    let is_met = delays.at(0.99) < Duration::from_millis(500) && rate > 0.95 * PACE as f64;
+    row(&what, millis(delays.at(0.99)), floor, None, "< 500 ms", is_met);
     let asked = Times::new(asked);
     let floor = format!("round trip without load, p99: {}", millis(quiet.at(0.99)));
     let ratio = asked.at(0.99).as_secs_f64() / quiet.at(0.99).as_secs_f64();
