@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -51,6 +51,17 @@ pub(crate) struct MemoryLink {
     /// No agent is wanted any more.
     pub(crate) refuses: AtomicBool,
     last_numbers: Mutex<HashMap<AttemptId, u64>>,
+    /// How many requests are held back. Those of a dead program are until its connection is seen to be closed.
+    pub(crate) held: AtomicUsize,
+}
+
+/// A request that is held back.
+struct Held<'a>(&'a AtomicUsize);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
 }
 
 impl MemoryLink {
@@ -66,6 +77,8 @@ impl MemoryLink {
 
     /// Waits until there is something to answer, as long as the link holds.
     async fn hold<T>(&self, mut answer: impl FnMut() -> Option<T>) -> Result<T, LinkError> {
+        self.held.fetch_add(1, SeqCst);
+        let _held = Held(&self.held);
         loop {
             self.arrive().await?;
             match answer() {

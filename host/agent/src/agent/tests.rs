@@ -389,6 +389,7 @@ async fn an_agent_that_is_killed_goes_on_from_wherever_it_was() {
     for round in 0..5 {
         let job = lease(vec![run_step(&format!("(setsid sleep 300 &); {CHATTY}"))]);
         let attempt = job.attempt;
+        until("the dead ask for nothing", || link.held.load(SeqCst) == 0).await;
         link.leases.lock().unwrap().push(job);
         let mut helper = start_helper(data.path(), id, &server);
         let heard = || link.reports.lock().unwrap().iter().any(|report| report.attempt == attempt);
