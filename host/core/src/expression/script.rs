@@ -458,7 +458,12 @@ impl<'a> Lifter<'a> {
             return false;
         }
         let to = self.source.floor_char_boundary(end + LINE_BYTES_MAX);
-        let after = self.source[end..to].split("]]").next().unwrap_or("");
+        let after = match self.source[end..to].split_once("]]") {
+            Some((after, _)) => after,
+            // A test whose end is too far away may hold anything.
+            None if to < self.source.len() => return true,
+            None => &self.source[end..to],
+        };
         let test = format!("{} {after}", &before[open..]);
         [" -eq ", " -ne ", " -lt ", " -le ", " -gt ", " -ge "].iter().any(|operator| test.contains(operator))
     }

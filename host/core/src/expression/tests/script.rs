@@ -159,5 +159,7 @@ proptest! {
 fn a_line_is_no_longer_than_can_be_looked_at() {
     let long = format!("echo {} ${{{{ git.sha }}}}", "x".repeat(20_000));
     assert!(refused(&long).contains("the line is too long for an expression"));
+    let test = format!("[[ ${{{{ git.sha }}}} {} -eq 1 ]]", " ".repeat(20_000));
+    assert!(refused(&test).contains("as arithmetic"));
     assert!(lifted(&format!("{}\necho ${{{{ git.sha }}}}", "x".repeat(20_000))).script.contains("OXIDE_EXPR_1"));
 }
