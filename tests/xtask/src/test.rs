@@ -57,6 +57,10 @@ pub fn run(words: &[&str]) -> Outcome {
     let nats = start_nats(all_or_nothing)?;
     let postgres = start_postgres(all_or_nothing)?;
     let mut tests = cargo(&["test", "--workspace", "--quiet"]);
+    if all_or_nothing && !words.contains(&"--no-fail-fast") {
+        // Who reads the output of CI cannot ask again: everything that fails is told at once.
+        tests.arg("--no-fail-fast");
+    }
     tests.args(words);
     match &engine {
         Some(engine) => tests.env("OXIDE_TEST_DOCKER_HOST", engine.host()),
