@@ -8,7 +8,11 @@ use oxide_store::Store;
 use tokio::sync::watch;
 
 use crate::{
-    engine::Engine, metrics::Metrics, rate_limit::RateLimits, settings::Settings, sign_in::provider,
+    engine::Engine,
+    metrics::Metrics,
+    rate_limit::RateLimits,
+    settings::Settings,
+    sign_in::{issuers::Issuers, provider},
     standing::OpenStreams,
 };
 
@@ -42,6 +46,8 @@ pub struct Shared {
     pub limits: RateLimits,
     /// Asks providers of sign-ins.
     pub http: reqwest::Client,
+    /// What providers of sign-ins say of themselves.
+    pub issuers: Issuers,
     /// Streams that are open.
     pub streams: Arc<OpenStreams>,
     /// Users, tokens or memberships have changed here.
@@ -74,8 +80,8 @@ impl ServerState {
         let Parts { store, clock, settings, engine } = parts;
         let http = provider::client()?;
         let (streams, rights_changed) = (Arc::default(), watch::Sender::new(()));
-        let metrics = Metrics::default();
-        let shared = Shared { store, clock, settings, engine, limits, http, streams, rights_changed, metrics };
+        let (metrics, issuers) = (Metrics::default(), Issuers::default());
+        let shared = Shared { store, clock, settings, engine, limits, http, issuers, streams, rights_changed, metrics };
         Ok(ServerState(Arc::new(shared)))
     }
 

@@ -3,6 +3,7 @@
 pub mod admit;
 pub mod cookies;
 pub mod github;
+pub mod issuers;
 pub mod jwt;
 pub mod oidc;
 pub mod provider;

@@ -5,13 +5,13 @@ use jsonwebtoken::{
     Algorithm, DecodingKey, decode_header,
     jwk::{AlgorithmParameters, Jwk, JwkSet},
 };
-use oxide_core::time::Timestamp;
 use reqwest::{Client, Url, header};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::{
     admit::Identity,
+    issuers::{Asking, Discovery},
     jwt,
     provider::{Begun, ProviderError, ask, form, url},
 };
@@ -19,17 +19,6 @@ use crate::settings::Provider;
 
 /// How far the clocks may be apart, in seconds.
 const LEEWAY: i64 = 60;
-
-/// What an issuer says of itself.
-#[derive(Clone, Debug, Deserialize)]
-struct Discovery {
-    issuer: String,
-    authorization_endpoint: String,
-    token_endpoint: String,
-    jwks_uri: String,
-    userinfo_endpoint: Option<String>,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
-}
 
 #[derive(Deserialize)]
 struct Tokens {
@@ -58,23 +47,17 @@ struct Claims {
     groups: Option<Vec<String>>,
 }
 
-async fn discover(http: &Client, issuer: &str) -> Result<Discovery, ProviderError> {
-    let address = url(issuer, "/.well-known/openid-configuration")?;
-    let found: Discovery = ask("the discovery document", http.get(address)).await?;
-    if found.issuer.trim_end_matches('/') != issuer.trim_end_matches('/') {
-        return Err(ProviderError::Answer(format!("the discovery document is of `{}`", found.issuer)));
-    }
-    Ok(found)
-}
-
 /// Where the browser goes.
+///
+/// # Errors
+/// The issuer cannot be reached, or says nonsense.
 pub async fn authorize_url(
-    http: &Client,
+    asking: Asking<'_>,
     provider: &Provider,
     issuer: &str,
     begun: Begun<'_>,
 ) -> Result<Url, ProviderError> {
-    let mut address = url(&discover(http, issuer).await?.authorization_endpoint, "")?;
+    let mut address = url(&asking.document(issuer).await?.authorization_endpoint, "")?;
     address.query_pairs_mut().extend_pairs([
         ("response_type", "code"),
         ("client_id", provider.client_id.as_str()),
@@ -89,18 +72,27 @@ pub async fn authorize_url(
 }
 
 /// Who it is that came back with this code.
+///
+/// # Errors
+/// The issuer cannot be reached, or its token is not right.
 pub async fn identify(
-    http: &Client,
+    asking: Asking<'_>,
     provider: &Provider,
     issuer: &str,
     begun: Begun<'_>,
     code: &str,
-    now: Timestamp,
 ) -> Result<Identity, ProviderError> {
-    let discovery = discover(http, issuer).await?;
+    let Asking { http, now, .. } = asking;
+    let discovery = asking.document(issuer).await?;
     let tokens: Tokens = ask("the tokens", token_request(http, provider, &discovery, begun, code)?).await?;
-    let keys: JwkSet = read_keys(ask("the keys", http.get(url(&discovery.jwks_uri, "")?)).await?);
-    let claims = verify(&tokens.id_token, &keys)?;
+    let claims = match asking.known_keys(issuer).map(|keys| verify(&tokens.id_token, &keys)) {
+        Some(Ok(claims)) => claims,
+        // It may be signed with a new key.
+        Some(Err(_)) | None => {
+            let keys = asking.keys(issuer, &discovery.jwks_uri).await?;
+            verify(&tokens.id_token, &keys)?
+        }
+    };
     check(&claims, &discovery.issuer, &provider.client_id, &begun.nonce(), now.0 / 1000)
         .map_err(ProviderError::Token)?;
     let more = match (&claims.email, &discovery.userinfo_endpoint, &tokens.access_token) {
@@ -146,12 +138,6 @@ fn token_request(
         true => request.basic_auth(escaped(&provider.client_id), Some(escaped(&provider.client_secret.0))),
         false => request,
     })
-}
-
-/// The keys that can be read; an issuer may have others of kinds that we do not know.
-fn read_keys(set: Json) -> JwkSet {
-    let keys = set["keys"].as_array().cloned().unwrap_or_default();
-    JwkSet { keys: keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok()).collect() }
 }
 
 /// Checks the signature of a token.
@@ -225,9 +211,122 @@ fn identity(claims: Claims, more: Claims) -> Identity {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Json as Body, Router, extract::State, routing::get};
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use oxide_core::time::Timestamp;
+    use ring::{
+        rand::SystemRandom,
+        signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+    };
     use serde_json::json;
 
     use super::*;
+    use crate::{
+        settings::{ClientSecret, ProviderKind},
+        sign_in::{
+            issuers::{Issuers, KEPT_MS},
+            provider::client,
+        },
+    };
+
+    const BEGUN: Begun<'static> = Begun { state: "s", verifier: "v", redirect_uri: "http://here/callback" };
+
+    /// An issuer that signs with one key, knows one user, and notes what it is asked for.
+    struct Issuer {
+        url: String,
+        key: Mutex<(u32, EcdsaKeyPair)>,
+        asked: Mutex<Vec<&'static str>>,
+    }
+
+    fn new_key() -> EcdsaKeyPair {
+        let (random, algorithm) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap()
+    }
+
+    impl Issuer {
+        async fn start() -> Arc<Issuer> {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let issuer = Arc::new(Issuer { url, key: Mutex::new((1, new_key())), asked: Mutex::default() });
+            let router = Router::new()
+                .route("/.well-known/openid-configuration", get(document))
+                .route("/tokens", axum::routing::post(tokens))
+                .route("/keys", get(keys))
+                .with_state(issuer.clone());
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            issuer
+        }
+
+        fn turn_key(&self) {
+            let mut key = self.key.lock().unwrap();
+            *key = (key.0 + 1, new_key());
+        }
+    }
+
+    async fn document(State(issuer): State<Arc<Issuer>>) -> Body<Json> {
+        issuer.asked.lock().unwrap().push("document");
+        let at = |path: &str| format!("{}/{path}", issuer.url);
+        Body(json!({
+            "issuer": issuer.url,
+            "authorization_endpoint": at("authorize"),
+            "token_endpoint": at("tokens"),
+            "jwks_uri": at("keys"),
+        }))
+    }
+
+    async fn keys(State(issuer): State<Arc<Issuer>>) -> Body<Json> {
+        issuer.asked.lock().unwrap().push("keys");
+        let key = issuer.key.lock().unwrap();
+        // One byte says how the point is written, then come its two numbers.
+        let (x, y) = key.1.public_key().as_ref()[1..].split_at(32);
+        let text = |number: &[u8]| URL_SAFE_NO_PAD.encode(number);
+        let (kid, x, y) = (key.0.to_string(), text(x), text(y));
+        Body(json!({ "keys": [{ "kty": "EC", "crv": "P-256", "kid": kid, "x": x, "y": y }] }))
+    }
+
+    async fn tokens(State(issuer): State<Arc<Issuer>>) -> Body<Json> {
+        issuer.asked.lock().unwrap().push("tokens");
+        let key = issuer.key.lock().unwrap();
+        let head = json!({ "alg": "ES256", "kid": key.0.to_string() });
+        let claims =
+            json!({ "iss": issuer.url, "sub": "1", "aud": "us", "exp": 1_000_000, "iat": 0, "nonce": BEGUN.nonce() });
+        let text = [head, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+        let signature = key.1.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
+        Body(json!({ "id_token": format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref())) }))
+    }
+
+    #[tokio::test]
+    async fn an_issuer_is_asked_for_its_document_and_keys_now_and_then() {
+        let issuer = Issuer::start().await;
+        let provider = Provider {
+            name: "company".into(),
+            kind: ProviderKind::Oidc { issuer: issuer.url.clone() },
+            client_id: "us".into(),
+            client_secret: ClientSecret("secret".into()),
+            grants: Vec::new(),
+            admits_everybody: true,
+        };
+        let (http, issuers) = (client().unwrap(), Issuers::default());
+        let sign_in = async |now: i64| {
+            let asking = Asking { http: &http, issuers: &issuers, now: Timestamp(now) };
+            let away = authorize_url(asking, &provider, &issuer.url, BEGUN).await.unwrap();
+            assert!(away.as_str().starts_with(&format!("{}/authorize?", issuer.url)));
+            assert_eq!(identify(asking, &provider, &issuer.url, BEGUN, "code").await.unwrap().subject, "1");
+            std::mem::take(&mut *issuer.asked.lock().unwrap())
+        };
+        assert_eq!(sign_in(0).await, ["document", "tokens", "keys"]);
+        assert_eq!(sign_in(KEPT_MS - 1).await, ["tokens"]);
+        // A new key is asked for when a token is signed with it.
+        issuer.turn_key();
+        assert_eq!(sign_in(KEPT_MS - 1).await, ["tokens", "keys"]);
+        assert_eq!(sign_in(KEPT_MS).await, ["document", "tokens"]);
+        assert_eq!(sign_in(2 * KEPT_MS).await, ["document", "tokens", "keys"]);
+        // The clock was set back.
+        assert_eq!(sign_in(0).await, ["document", "tokens", "keys"]);
+    }
 
     fn claims(change: Json) -> Claims {
         let mut all = json!({

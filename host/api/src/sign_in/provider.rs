@@ -16,7 +16,9 @@ use uuid::Uuid;
 
 use super::{
     admit::{self, Admission, Identity},
-    cookies, github, oidc, session,
+    cookies, github,
+    issuers::Asking,
+    oidc, session,
 };
 use crate::{
     audit, credential,
@@ -103,6 +105,10 @@ pub fn find<'a>(state: &'a ServerState, name: &str) -> Result<&'a Provider, ApiE
     })
 }
 
+fn asking(state: &ServerState) -> Asking<'_> {
+    Asking { http: &state.http, issuers: &state.issuers, now: state.now() }
+}
+
 fn redirect_uri(state: &ServerState, provider: &Provider) -> String {
     format!("{}/api/v1/sign-in/{}/callback", state.settings.public_url, provider.name)
 }
@@ -122,7 +128,7 @@ pub async fn begin(state: &ServerState, name: &str, redirect: Option<String>) ->
     let begun = Begun { state: &random, verifier: &verifier, redirect_uri: &uri };
     let url = match &provider.kind {
         ProviderKind::GitHub { web, .. } => github::authorize_url(provider, web, begun)?,
-        ProviderKind::Oidc { issuer } => oidc::authorize_url(&state.http, provider, issuer, begun).await?,
+        ProviderKind::Oidc { issuer } => oidc::authorize_url(asking(state), provider, issuer, begun).await?,
     };
     let now = state.now();
     let mut transaction = state.store.begin().await?;
@@ -182,9 +188,7 @@ pub async fn finish(
         ProviderKind::GitHub { web, api } => {
             github::identify(&state.http, provider, (web, api), exchange, &code).await?
         }
-        ProviderKind::Oidc { issuer } => {
-            oidc::identify(&state.http, provider, issuer, exchange, &code, state.now()).await?
-        }
+        ProviderKind::Oidc { issuer } => oidc::identify(asking(state), provider, issuer, exchange, &code).await?,
     };
     let user = admit_user(state, provider, &identity).await?;
     let mut transaction = state.store.begin().await?;
