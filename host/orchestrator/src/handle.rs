@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use oxide_core::id::RunId;
 use oxide_store::{OwnerId, Store};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     Call, Carrier, Clock, Control, OrchestratorError, Reply, RunSummary,
@@ -22,6 +22,7 @@ pub struct OrchestratorHandle {
     store: Store,
     clock: Clock,
     tail: mpsc::WeakSender<Written>,
+    problem: watch::Receiver<Option<String>>,
 }
 
 impl std::fmt::Debug for OrchestratorHandle {
@@ -36,13 +37,19 @@ impl OrchestratorHandle {
         store: Store,
         clock: Clock,
         tail: mpsc::WeakSender<Written>,
+        problem: watch::Receiver<Option<String>>,
     ) -> OrchestratorHandle {
-        OrchestratorHandle { commands, store, clock, tail }
+        OrchestratorHandle { commands, store, clock, tail, problem }
     }
 
     /// What it can be asked for.
     pub fn control(&self) -> Control {
         Control::new(Arc::new(self.clone()))
+    }
+
+    /// Why what happens cannot be stored, as a full disk or a database that is read-only; none if the last of it was.
+    pub fn storing_problem(&self) -> Option<String> {
+        self.problem.borrow().clone()
     }
 
     /// Ends the runs that dead processes left: see [`crate::recover`].

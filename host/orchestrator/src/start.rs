@@ -5,7 +5,10 @@ use std::{path::PathBuf, sync::Arc};
 use oxide_bus::Bus;
 use oxide_core::{run::DecideCondition, secret::Secrets, time::Timestamp};
 use oxide_store::{Owner, OwnerId, Store, Writer};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     Clock, OrchestratorError, OrchestratorHandle, PlanSource, SecretSource, Tail,
@@ -120,7 +123,8 @@ impl Orchestrator {
         let store = writer.store().clone();
         let (sender, commands) = mpsc::channel(COMMANDS);
         let hints = tail.hints();
-        let handle = OrchestratorHandle::new(sender, store.clone(), self.clock.clone(), hints.downgrade());
+        let (problem, told) = watch::channel(None);
+        let handle = OrchestratorHandle::new(sender, store.clone(), self.clock.clone(), hints.downgrade(), told);
         let parts = Parts {
             writer,
             owner: self.owner,
@@ -130,6 +134,7 @@ impl Orchestrator {
             hints,
             forgets_events: self.forgets_events,
             commands: handle.downgrade(),
+            problem,
         };
         let mut actor = Actor::new(parts);
         actor.load().await?;

@@ -35,7 +35,8 @@ pub fn routes() -> Vec<Route> {
             .summary("Says whether the server can do its work: database, bus, blobs and leader, each named.")
             .description(
                 "While NATS is away runs go on, and who listens there gets all events afterwards: the check `bus` may have a \
-                 problem while the server is ready.",
+                 problem while the server is ready. On the server that leads `database` has one, too, while what happens cannot be \
+                 stored, as with a full disk.",
             )
             .answer::<Readiness>(200, "It can. The checks say whether the bus is away.")
             .answer::<Readiness>(503, "It cannot; the checks say what is missing.")
@@ -54,17 +55,24 @@ pub fn routes() -> Vec<Route> {
 
 async fn ready(State(state): State<ServerState>) -> Response {
     let engine = &state.engine;
-    let database = state.store.last_event().await.err().map(|error| crate::error::chain(&error));
+    let unread = state.store.last_event().await.err().map(|error| crate::error::chain(&error));
     let blobs = engine.blobs.artifacts("readiness").await.err().map(|error| crate::error::chain(&error));
-    let leader = match engine.election.leadership() {
-        Leadership::Nobody => Some("no server leads at the moment".to_owned()),
-        Leadership::Here(_) | Leadership::Elsewhere(_) => None,
+    let (leader, unstored) = match engine.election.leadership() {
+        Leadership::Nobody => (Some("no server leads at the moment".to_owned()), None),
+        Leadership::Here(orchestrator) => (None, orchestrator.storing_problem()),
+        Leadership::Elsewhere(_) => (None, None),
     };
+    let database = database(unread, unstored);
     let bus = engine.bus_check.as_ref().and_then(|check| check());
     let checks = [("database", database), (BUS, bus), ("blobs", blobs), ("leader", leader)];
     let readiness = readiness(checks);
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json_response(status, &readiness)
+}
+
+/// What is wrong with the database: it cannot be read, or the orchestrator here could not store what happened last.
+fn database(unread: Option<String>, unstored: Option<String>) -> Option<String> {
+    unread.or_else(|| unstored.map(|why| format!("what happens cannot be stored: {why}")))
 }
 
 /// Ready is who has no problem, or none but a bus that is away.
@@ -90,6 +98,16 @@ mod tests {
         assert!(good.ready);
         let bad = readiness([("database", Some("gone".to_owned())), ("bus", None)]);
         assert!(!bad.ready && bad.checks[1].ok && bad.checks[0].problem.as_deref() == Some("gone"));
+    }
+
+    #[test]
+    fn a_database_that_takes_nothing_counts_as_one_that_is_away() {
+        let full = || Some("database or disk is full".to_owned());
+        assert_eq!(database(None, None), None);
+        assert_eq!(database(Some("gone".to_owned()), full()).as_deref(), Some("gone"));
+        let problem = database(None, full());
+        assert_eq!(problem.as_deref(), Some("what happens cannot be stored: database or disk is full"));
+        assert!(!readiness([("database", problem), ("leader", None)]).ready);
     }
 
     #[test]

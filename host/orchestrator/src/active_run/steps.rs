@@ -1,7 +1,6 @@
 //! The steps of an attempt, as its agent reports them.
 
 use oxide_core::{
-    effects::StepEffects,
     event::{EventKind, StepRecord},
     id::{AttemptId, JobIndex, StepIndex},
     limit::Usage,
@@ -88,18 +87,12 @@ impl ActiveRun {
         let failure = (status == Status::Failure).then(|| Failure::new(FailureCause::AgentLost, reason.clone()));
         let limits = self.machine.plan().job(id.job).steps.get(index.index()).map(|step| step.limits.clone());
         let record = Box::new(StepRecord {
-            status,
             reason: Some(reason),
             failure,
             try_number: step.try_number,
-            started_at: step.started_at,
-            ended_at: now,
             usage: Usage { wall_us: now.millis_since(step.started_at).saturating_mul(1000), ..Usage::default() },
             limits: limits.unwrap_or_default(),
-            effects: StepEffects::default(),
-            outputs: serde_json::Map::new(),
-            annotations: Vec::new(),
-            summary: String::new(),
+            ..StepRecord::of_end(status, step.started_at, now)
         });
         batch.step(ended_step(id, index, step.name, record.clone()));
         self.tell(now, EventKind::StepCompleted { job: id.job, attempt: id.number, step: index, record }, batch);

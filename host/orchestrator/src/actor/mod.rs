@@ -23,7 +23,10 @@ use oxide_core::{
     run::{DecideCondition, RunEvent},
 };
 use oxide_store::{OwnerId, Writer};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use self::report::Completed;
 use crate::{
@@ -60,6 +63,8 @@ pub(crate) struct Parts {
     pub forgets_events: bool,
     /// The way to the actor itself, for its helpers.
     pub commands: mpsc::WeakSender<Command>,
+    /// Why the last turn could not be stored; none if it was.
+    pub problem: watch::Sender<Option<String>>,
 }
 
 /// Why an actor ended.
@@ -215,7 +220,9 @@ impl Actor {
             let cause = crate::error::Cause::of(&error).chain();
             tracing::warn!(cause, "this server leads no more");
             self.is_deposed = true;
+            return;
         }
+        self.try_to_store().await;
     }
 
     /// Lets a run that is executed here take in an event. Tells whether there is one.

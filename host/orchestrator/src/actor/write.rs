@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use oxide_core::protocol::Lease;
+use oxide_store::{StoreError, Writer};
 use tokio::time::Instant;
 
 use super::{Actor, TICK};
@@ -13,6 +14,8 @@ use crate::{
     turn::{Asked, Committed, Deferred, Leased, Turn},
 };
 
+/// The cursor that counts how often it was tried whether the store can be written again.
+const TRIES: &str = "orchestrator: tries to write";
 /// How often, and with which pauses, secrets are asked for before a job is given up.
 const SECRET_TRIES: u32 = 3;
 const SECRET_PAUSE: Duration = Duration::from_millis(500);
@@ -56,8 +59,27 @@ impl Actor {
             self.is_deposed = true;
             return;
         }
-        tracing::error!(cause = Cause::of(&*cause).chain(), "a turn could not be stored");
+        let shown = Cause::of(&*cause).chain();
+        tracing::error!(cause = shown, "a turn could not be stored");
+        // What is wrong with one message is not wrong with the store.
+        if !cause.is_about_content() {
+            self.parts.problem.send_replace(Some(shown));
+        }
         self.go_back().await;
+        // Nothing else may be written for long: some time passes before it is tried.
+        self.last_write = Instant::now();
+    }
+
+    /// After a turn that could not be stored there may be nothing to write for long: finds out whether it could be done by now.
+    pub(super) async fn try_to_store(&mut self) {
+        if self.parts.problem.borrow().is_none() {
+            return;
+        }
+        match write_something(&self.parts.writer).await {
+            Ok(()) => drop(self.parts.problem.send_replace(None)),
+            Err(error) if error.is_leadership_lost() => self.is_deposed = true,
+            Err(error) => drop(self.parts.problem.send_replace(Some(Cause::of(&error).chain()))),
+        }
     }
 
     /// What the machines know is ahead of the store: goes back to what is stored. Until that can be read there is nothing
@@ -86,6 +108,9 @@ impl Actor {
         let first_seq = transaction.write(&turn.batch).await.map_err(Arc::new)?;
         transaction.commit().await.map_err(Arc::new)?;
         self.last_write = Instant::now();
+        if !turn.batch.is_empty() {
+            self.parts.problem.send_if_modified(|problem| problem.take().is_some());
+        }
         let events = turn.batch.events().to_vec();
         if !events.is_empty() {
             self.parts.hints.send(Written { first_seq, events }).await;
@@ -132,6 +157,13 @@ impl Actor {
             give_back(commands, attempt, agent, why).await;
         });
     }
+}
+
+async fn write_something(writer: &Writer) -> Result<(), StoreError> {
+    let mut transaction = writer.begin().await?;
+    let tries = transaction.cursor(TRIES).await?;
+    transaction.put_cursor(TRIES, tries + 1).await?;
+    transaction.commit().await
 }
 
 fn send(answer: Answer<Reply>, lease: Box<Lease>) -> bool {

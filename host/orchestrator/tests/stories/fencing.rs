@@ -12,7 +12,7 @@ use oxide_store::OwnerId;
 use crate::support::{
     Agent, House, completed,
     databases::{Database, databases},
-    log, new_run, outcome, plan, started,
+    log, new_run, outcome, plan, started, until,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -26,23 +26,25 @@ async fn of_several_agents_that_claim_one_job_one_gets_it() {
         for _ in 0..5 {
             let run = new_run(plan(&[("test", &[])], 1));
             let id = run.id;
+            let (got, mut all_got) = tokio::sync::mpsc::unbounded_channel();
             let claims: Vec<_> = agents
                 .iter()
                 .map(|agent| {
-                    let (link, agent) = (agent.link.clone(), agent.id);
+                    let (link, agent, got) = (agent.link.clone(), agent.id, got.clone());
                     tokio::spawn(async move {
-                        let lease = tokio::time::timeout(Duration::from_millis(500), link.lease(agent)).await;
-                        lease.ok().and_then(Result::unwrap).map(|lease| (agent, lease))
+                        // What waits for long is answered with nothing, and asked again.
+                        let lease = loop {
+                            if let Some(lease) = link.lease(agent).await.unwrap() {
+                                break lease;
+                            }
+                        };
+                        got.send((agent, lease)).unwrap();
                     })
                 })
                 .collect();
             house.orchestrator.submit(run).await.unwrap();
-            let mut got = Vec::new();
-            for claim in claims {
-                got.extend(claim.await.unwrap());
-            }
-            assert_eq!(got.len(), 1);
-            let (holder, lease) = got.pop().unwrap();
+            let first = tokio::time::timeout(Duration::from_secs(120), all_got.recv());
+            let (holder, lease) = first.await.expect("nobody got it").unwrap();
             for agent in &agents {
                 let report = agent.next_report(lease.attempt, vec![started(0)], Vec::new());
                 let report = oxide_core::protocol::Report { number: 1, ..report };
@@ -53,6 +55,11 @@ async fn of_several_agents_that_claim_one_job_one_gets_it() {
                 assert_eq!(done, expected);
             }
             assert_eq!(house.orchestrator.wait(id).await.unwrap().status, Status::Failure);
+            assert!(all_got.try_recv().is_err(), "two got it");
+            for claim in claims {
+                claim.abort();
+                let _ = claim.await;
+            }
         }
     }
 }
@@ -121,9 +128,32 @@ async fn a_store_that_fails_in_the_middle_loses_nothing_that_was_answered() {
     assert_eq!(house.store.list_runs(None, 100).await.unwrap().len(), runs.len());
 }
 
+#[tokio::test]
+async fn a_store_that_takes_nothing_is_told_and_that_it_takes_again() {
+    let Some(database) = Database::in_postgres() else { return };
+    let house = House::of(database.open().await, OwnerId::SERVER, Default::default(), |new| new).await;
+    house.orchestrator.submit(new_run(plan(&[("test", &[])], 1))).await.unwrap();
+    assert_eq!(house.handle.storing_problem(), None);
+
+    database.refuse_writes(true);
+    until(async || {
+        // It may have to wait until the store can be read again.
+        let submitted = house.orchestrator.submit(new_run(plan(&[("test", &[])], 1)));
+        let _ = tokio::time::timeout(Duration::from_secs(1), submitted).await;
+        house.handle.storing_problem().is_some_and(|problem| problem.contains("read-only transaction"))
+    })
+    .await;
+
+    // Nobody asks for anything now.
+    database.refuse_writes(false);
+    until(async || house.handle.storing_problem().is_none()).await;
+    until(async || house.orchestrator.submit(new_run(plan(&[("test", &[])], 1))).await.is_ok()).await;
+    assert_eq!(house.handle.storing_problem(), None);
+}
+
 /// Says it until it is taken.
 async fn insist(say: impl AsyncFn() -> Result<Acknowledgement, oxide_core::protocol::LinkError>) {
-    for _ in 0..100 {
+    for _ in 0..2_400 {
         match say().await {
             Ok(_) => return,
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,

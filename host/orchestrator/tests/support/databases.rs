@@ -60,6 +60,15 @@ impl Database {
         ));
     }
 
+    /// Lets all sessions read only, or write again, as an operator or a full disk does.
+    pub fn refuse_writes(&self, refused: bool) {
+        let Remove::Database { name } = &*self.remove else { panic!("only PostgreSQL can be told so") };
+        let setting = if refused { "SET default_transaction_read_only = on" } else { "RESET ALL" };
+        psql(&format!("ALTER DATABASE {name} {setting}"));
+        // It is for sessions that begin.
+        self.kill_all_sessions();
+    }
+
     /// Ends all sessions, as a database that is started again does.
     pub fn kill_all_sessions(&self) {
         let Remove::Database { name } = &*self.remove else { panic!("only PostgreSQL has sessions") };
