@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use oxide_agent::{DeadAgent, Session, Wish};
@@ -141,11 +142,16 @@ pub fn now() -> Timestamp {
     oxide_agent::system_clock()()
 }
 
+/// How long threads may go on that wait for the system after all is done, such as for a name that is looked up.
+const LAST_MOMENTS: Duration = Duration::from_secs(1);
+
 /// Runs a future to its end in a runtime of its own.
 pub fn in_runtime<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::trouble("could not start threads").because(&error))?;
-    runtime.block_on(future)
+    let done = runtime.block_on(future);
+    runtime.shutdown_timeout(LAST_MOMENTS);
+    done
 }

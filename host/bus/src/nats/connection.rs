@@ -3,10 +3,10 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, connection::State};
+use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, connection::State};
 use tokio::sync::watch;
 
 use super::{Credentials, Subjects};
@@ -17,6 +17,10 @@ const RECONNECT_FIRST_MS: u64 = 50;
 const RECONNECT_MAX_MS: u64 = 1_000;
 /// How often a silent connection is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(10);
+/// How often the log tells of the same problem again.
+const REMIND_EVERY: Duration = Duration::from_secs(10 * 60);
+/// How many problems the log tells of one after the other.
+const PROBLEMS_MAX: usize = 8;
 
 /// Where NATS is and who we are there.
 #[derive(Clone, Debug, Default)]
@@ -82,8 +86,17 @@ struct Shared {
     servers: String,
     /// Grows each time the connection breaks.
     interruptions: watch::Sender<u64>,
-    /// What NATS or the network said last while there is no connection.
-    problem: Mutex<Option<String>>,
+    away: Mutex<Away>,
+}
+
+/// What NATS or the network said while there is no connection.
+#[derive(Debug, Default)]
+struct Away {
+    /// The last of it.
+    problem: Option<String>,
+    /// What the log has told of it, and when it told something last.
+    told: Vec<String>,
+    told_at: Option<Instant>,
 }
 
 impl Nats {
@@ -95,7 +108,7 @@ impl Nats {
         let (addresses, credentials) = read_addresses(&settings.servers, settings.credentials)?;
         let shown: Vec<&str> = addresses.iter().map(ServerAddr::as_url_str).collect();
         let (servers, interruptions) = (shown.join(","), watch::Sender::new(0));
-        let shared = Arc::new(Shared { servers: servers.clone(), interruptions, problem: Mutex::new(None) });
+        let shared = Arc::new(Shared { servers: servers.clone(), interruptions, away: Mutex::default() });
         let (heard, tried) = (Arc::clone(&shared), Arc::clone(&shared));
         let mut options = ConnectOptions::new()
             .name(settings.name)
@@ -148,7 +161,7 @@ impl Nats {
         if self.is_connected() {
             return None;
         }
-        let said = self.shared.lock().clone();
+        let said = self.shared.lock().problem.clone();
         let why = said.map(|said| format!(": {said}")).unwrap_or_default();
         Some(format!("there is no connection to NATS at {}{why}", self.shared.servers))
     }
@@ -175,12 +188,19 @@ impl Nats {
 impl Shared {
     fn on_event(&self, event: &Event) {
         match event {
-            Event::Connected => *self.lock() = None,
+            Event::Connected => {
+                *self.lock() = Away::default();
+                tracing::info!(servers = self.servers, "connected to NATS");
+            }
             Event::Disconnected | Event::Closed => {
                 self.interruptions.send_modify(|count| *count += 1);
                 self.say("it broke off".to_owned());
             }
             Event::ServerError(error) => self.say(error.to_string()),
+            // Of a name the client tells nothing where the next try begins.
+            Event::ClientError(ClientError::Other(kind)) if *kind == ConnectErrorKind::Dns.to_string() => {
+                self.say("the name of its host cannot be looked up".to_owned());
+            }
             // Told with more words where the next try begins.
             Event::ClientError(_) | Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => {}
         }
@@ -193,17 +213,36 @@ impl Shared {
         }
     }
 
-    /// Logs it, too, if it is new.
+    /// Logs it, too, if it is worth a line.
     fn say(&self, problem: String) {
-        let mut said = self.lock();
-        if said.as_ref() != Some(&problem) {
-            tracing::warn!(servers = self.servers, problem, "no connection to NATS");
-            *said = Some(problem);
+        if self.lock().hear(&problem, Instant::now()) {
+            let servers = &self.servers;
+            tracing::warn!(
+                servers,
+                problem,
+                "no connection to NATS, which the setting `nats` names; it is tried again"
+            );
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Away> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Away {
+    /// Remembers a problem. Is it worth a line of the log? One that is new is, and now and then one that goes on.
+    fn hear(&mut self, problem: &str, now: Instant) -> bool {
+        self.problem = Some(problem.to_owned());
+        let is_new = self.told.len() < PROBLEMS_MAX && !self.told.iter().any(|told| told == problem);
+        let is_due = self.told_at.is_none_or(|at| now.saturating_duration_since(at) >= REMIND_EVERY);
+        if is_new {
+            self.told.push(problem.to_owned());
+        }
+        if is_new || is_due {
+            self.told_at = Some(now);
+        }
+        is_new || is_due
     }
 }
 
@@ -275,6 +314,29 @@ mod tests {
         let pauses: Vec<u128> =
             [1, 2, 3, 50, usize::MAX].map(reconnect_pause).iter().map(Duration::as_millis).collect();
         assert_eq!(pauses, [50, 100, 200, 1000, 1000]);
+    }
+
+    #[test]
+    fn the_log_tells_a_problem_once_and_now_and_then_again() {
+        let (begun, mut away) = (Instant::now(), Away::default());
+        let mut hear = |problem: &str, seconds: u64| away.hear(problem, begun + Duration::from_secs(seconds));
+        assert!(hear("it broke off", 0) && hear("refused", 1));
+        assert!(!hear("refused", 2) && !hear("it broke off", 3) && !hear("refused", 300));
+        assert!(hear("refused", 601) && !hear("refused", 602));
+        // A server that says another thing each time does not fill the log.
+        let told = (0..100).filter(|number| hear(&number.to_string(), 603)).count();
+        assert_eq!(told, PROBLEMS_MAX - 2);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_knows_is_told() {
+        // A name has 63 letters between two dots at most: no server of names is asked.
+        let name = "n".repeat(64);
+        let settings = NatsSettings { servers: format!("nats://{name}"), ..NatsSettings::default() };
+        let nats = Nats::connect(settings).await.unwrap();
+        let problem = || nats.problem().unwrap();
+        crate::nats::testing::until("the problem is known", || problem().contains("cannot be looked up")).await;
+        assert!(problem().contains(&format!("nats://{name}:4222")), "{}", problem());
     }
 
     #[tokio::test]

@@ -59,7 +59,7 @@ impl CarrierServer {
     }
 
     /// Answers until `shutdown` turns true, then lets other servers take what comes, answers what it has and ends. Long polls
-    /// are answered with a word that makes the agent ask again.
+    /// are answered with a word that makes the agent ask again. Without a connection it ends at once.
     ///
     /// # Errors
     /// If it cannot subscribe, which happens only when the connection was closed for good.
@@ -99,17 +99,14 @@ impl CarrierServer {
                 else => break,
             }
         }
-        for mut named in requests {
-            // What it has received already is answered below.
-            let _ = named.subscriber.unsubscribe().await;
-            while let Some(request) = named.subscriber.next().await {
-                desk.turn_away(request).await;
+        interruptions.mark_unchanged();
+        // Without a connection nobody hears of it, and the client would wait for one.
+        if desk.nats.is_connected() {
+            tokio::select! {
+                () = desk.farewell(requests, &mut answers) => {}
+                _ = interruptions.changed() => {}
             }
         }
-        desk.ending.send_replace(true);
-        let ended = async { while answers.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(LAST_ANSWERS, ended).await;
-        let _ = desk.client.flush().await;
         Ok(())
     }
 }
@@ -169,6 +166,21 @@ impl Desk {
 
     fn forget_all(&self) {
         self.lock().clear();
+    }
+
+    /// Lets other servers take what comes, and answers what is there.
+    async fn farewell(&self, requests: SelectAll<Named>, answers: &mut JoinSet<()>) {
+        for mut named in requests {
+            // What it has received already is answered below.
+            let _ = named.subscriber.unsubscribe().await;
+            while let Some(request) = named.subscriber.next().await {
+                self.turn_away(request).await;
+            }
+        }
+        self.ending.send_replace(true);
+        let ended = async { while answers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_ANSWERS, ended).await;
+        let _ = self.client.flush().await;
     }
 
     async fn turn_away(&self, request: Message) {
