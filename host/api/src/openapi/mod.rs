@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use axum::{
     body::Body,
     http::{HeaderValue, header},
-    response::Response,
+    response::{Redirect, Response},
 };
 
 pub use self::document::document;
@@ -28,6 +28,11 @@ pub fn routes() -> Vec<Route> {
             .access(Access::Public)
             .summary("This API as a page to read and to try.")
             .answer_of(200, "The page.", "text/html"),
+        Route::get("/", "get_start", start)
+            .tag(Tag::Server)
+            .access(Access::Public)
+            .summary("Sends a browser to the page at `/docs`.")
+            .answer_empty(303, "To the page."),
     ]
 }
 
@@ -38,6 +43,10 @@ pub fn text() -> &'static str {
         serde_json::to_string_pretty(&document(&table)).expect("JSON is written as JSON")
     });
     &TEXT
+}
+
+async fn start() -> Redirect {
+    Redirect::to("/docs")
 }
 
 async fn openapi() -> Response {

@@ -209,6 +209,14 @@ async fn head_says_how_long_the_answer_would_be() {
 }
 
 #[tokio::test]
+async fn a_browser_at_the_address_of_the_server_is_sent_to_the_page() {
+    let it = Described::start().await;
+    let answer = it.server.get("/", "").await;
+    assert_eq!(it.is_described("GET", "/", 303, answer).header("location"), "/docs");
+    it.is_described("GET", "/docs", 200, it.server.get("/docs", "").await);
+}
+
+#[tokio::test]
 async fn whoever_is_not_known_is_told_what_helps_here() {
     let server = TestServer::start().await;
     let answer = server.post("/api/v1/sign-in/setup", "", &json!({ "code": "oxide_set_guessed" })).await.expect(401);
