@@ -17,7 +17,7 @@ use oxide_registry::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{failure::Failure, project, terminal::without_controls};
+use crate::{failure::Failure, project, remote::settings::Home, terminal::without_controls};
 
 /// How registries are reached.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -31,13 +31,20 @@ pub struct RegistryArguments {
 impl RegistryArguments {
     /// A client with the accounts of the user.
     pub fn client(&self) -> Result<Client, Failure> {
-        self.registries().client().map_err(|error| of_registry(&error))
+        client(&self.registries()?)
     }
 
     /// The same for who makes clients.
-    pub fn registries(&self) -> Registries {
-        Registries { insecure_hosts: self.insecure.clone(), ..Registries::default() }
+    pub fn registries(&self) -> Result<Registries, Failure> {
+        // Who has no home has signed in nowhere.
+        let logins = Home::find().ok().map(|home| home.logins()).transpose()?.unwrap_or_default();
+        Ok(Registries { insecure_hosts: self.insecure.clone(), logins, ..Registries::default() })
     }
+}
+
+/// A client for these registries.
+pub fn client(registries: &Registries) -> Result<Client, Failure> {
+    registries.client().map_err(|error| of_registry(&error))
 }
 
 /// A plugin in a registry and what it is.
@@ -143,9 +150,9 @@ pub async fn verify(
     policy: &Policy,
     reference: &OciReference,
     kept: &KeptSignatures,
-    arguments: &RegistryArguments,
+    registries: &Registries,
 ) -> Result<Vec<Signer>, VerifyError> {
-    supply::verify(policy, reference, kept, &arguments.registries()).await
+    supply::verify(policy, reference, kept, registries).await
 }
 
 /// The policy of a project.

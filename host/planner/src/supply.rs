@@ -6,8 +6,8 @@ use oxide_core::{cause::in_one_line, plugin::PluginDescription};
 use oxide_registry::{
     LockedPlugin, PLUGIN_BYTES_MAX, PluginStore,
     oci::{
-        Client, ClientSettings, MoveError, OciError, OciReference, OwnAccount, Publication, Reach, layout::Promise,
-        publication,
+        Client, ClientSettings, MoveError, OciError, OciReference, OwnAccount, Publication, Reach, ServerLogin,
+        layout::Promise, publication,
     },
     policy::{Policy, Signer, VerifyError, verify_by_policy},
     signature::KeptSignatures,
@@ -25,6 +25,8 @@ pub struct Registries {
     pub reach: Reach,
     /// Accounts that go before those of the user that this program runs as.
     pub own_accounts: Vec<OwnAccount>,
+    /// Where that user has signed in with `oxide login`.
+    pub logins: Vec<ServerLogin>,
 }
 
 impl Registries {
@@ -37,6 +39,7 @@ impl Registries {
         settings.insecure_hosts.extend(self.insecure_hosts.iter().cloned());
         settings.reach = self.reach.clone();
         settings.own_accounts.clone_from(&self.own_accounts);
+        settings.logins.clone_from(&self.logins);
         Client::new(settings)
     }
 }

@@ -111,16 +111,17 @@ pub(super) enum TokenRequest {
 }
 
 /// Asks for a token that allows `scope`. None if the realm is no address that an account may be sent to: an account goes out
-/// encrypted, unless the registry itself is reached without encryption.
+/// encrypted, unless the registry itself is reached without encryption. One that is of the registry alone stays away from a
+/// realm elsewhere, which is then asked as everybody may.
 pub(super) fn token_request(
     realm: &str,
     service: Option<&str>,
     scope: &str,
     account: &Account,
-    registry_is_plain: bool,
+    registry: &Url,
 ) -> Option<TokenRequest> {
     let mut url = Url::parse(realm).ok()?;
-    let is_allowed = url.scheme() == "https" || (url.scheme() == "http" && registry_is_plain);
+    let is_allowed = url.scheme() == "https" || (url.scheme() == "http" && registry.scheme() == "http");
     if !is_allowed || url.host_str().is_none() {
         return None;
     }
@@ -136,14 +137,16 @@ pub(super) fn token_request(
                 .append_pair("refresh_token", token);
             Some(TokenRequest::Post { url, form: form.query().unwrap_or_default().to_owned() })
         }
-        Account::Anonymous | Account::Password { .. } => {
+        Account::Anonymous | Account::Password { .. } | Account::OfRegistry { .. } => {
+            let may_be_shown = !matches!(account, Account::OfRegistry { .. }) || url.origin() == registry.origin();
+            let authorization = basic(account).filter(|_| may_be_shown);
             let mut query = url.query_pairs_mut();
             query.append_pair("scope", scope);
             if let Some(service) = service {
                 query.append_pair("service", service);
             }
             drop(query);
-            Some(TokenRequest::Get { url, authorization: basic(account) })
+            Some(TokenRequest::Get { url, authorization })
         }
     }
 }
@@ -151,7 +154,7 @@ pub(super) fn token_request(
 /// `Basic` with name and password, for an account that has them.
 pub(super) fn basic(account: &Account) -> Option<String> {
     match account {
-        Account::Password { username, password } => {
+        Account::Password { username, password } | Account::OfRegistry { username, password } => {
             Some(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
         }
         Account::Anonymous | Account::IdentityToken(_) => None,
@@ -205,18 +208,19 @@ mod tests {
     #[test]
     fn an_account_goes_out_encrypted_unless_the_registry_itself_is_plain() {
         let account = Account::Password { username: "ada".to_owned(), password: "word".to_owned() };
-        assert!(token_request("http://evil.example/", None, "s", &account, false).is_none());
-        assert!(token_request("file:///etc/passwd", None, "s", &account, true).is_none());
-        assert!(token_request("token", None, "s", &account, true).is_none());
+        let (encrypted, plain) = (Url::parse("https://r/v2/").unwrap(), Url::parse("http://r/v2/").unwrap());
+        assert!(token_request("http://evil.example/", None, "s", &account, &encrypted).is_none());
+        assert!(token_request("file:///etc/passwd", None, "s", &account, &plain).is_none());
+        assert!(token_request("token", None, "s", &account, &plain).is_none());
         let Some(TokenRequest::Get { url, authorization }) =
-            token_request("https://a.example/t?x=1", Some("r"), "repository:a/b:pull", &account, false)
+            token_request("https://a.example/t?x=1", Some("r"), "repository:a/b:pull", &account, &encrypted)
         else {
             panic!("a GET");
         };
         assert_eq!(url.as_str(), "https://a.example/t?x=1&scope=repository%3Aa%2Fb%3Apull&service=r");
         assert_eq!(authorization.as_deref(), Some("Basic YWRhOndvcmQ="));
         let token = Account::IdentityToken("a&b".to_owned());
-        let Some(TokenRequest::Post { form, .. }) = token_request("http://l/t", None, "s", &token, true) else {
+        let Some(TokenRequest::Post { form, .. }) = token_request("http://l/t", None, "s", &token, &plain) else {
             panic!("a POST");
         };
         assert!(form.ends_with("refresh_token=a%26b"), "{form}");

@@ -1,7 +1,7 @@
 //! One request to a registry and its answer: account, retries, bounds, and words for what went wrong.
 //!
-//! An account is sent to the registry that it belongs to, and to the server that the registry names for tokens; never to where
-//! an answer redirects. Whatever is read has a bound.
+//! An account is sent to the registry that it belongs to, and, if it is one of Docker's, to the server that the registry names
+//! for tokens; never to where an answer redirects. Whatever is read has a bound.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ use reqwest::{
 
 use super::{
     auth::{self, Challenge, TokenRequest},
-    credentials::{self, Account, OwnAccount},
+    credentials::{self, Account, OwnAccount, ServerLogin},
     error::OciError,
     reach::{Reach, proxies},
     reference::Repository,
@@ -56,6 +56,8 @@ pub struct ClientSettings {
     pub accounts: PathBuf,
     /// Accounts that this program has itself; each goes before one that is kept for the same host.
     pub own_accounts: Vec<OwnAccount>,
+    /// Where the user has signed in with `oxide login`; each counts where no account is kept for the registry.
+    pub logins: Vec<ServerLogin>,
     /// The wait before the second try; it doubles.
     pub first_wait: Duration,
     /// How long a registry may say nothing. While it takes an upload it says nothing, and gets more time.
@@ -69,6 +71,7 @@ impl Default for ClientSettings {
             reach: Reach::default(),
             accounts: credentials::docker_settings(),
             own_accounts: Vec::new(),
+            logins: Vec::new(),
             first_wait: Duration::from_millis(500),
             silence: Duration::from_secs(30),
         }
@@ -312,8 +315,8 @@ impl Connections {
         };
         let actions = if access == Access::Write { "pull,push" } else { "pull" };
         let scope = format!("repository:{}:{actions}", api(repository).1);
-        let is_plain = self.is_plain(repository);
-        let Some(request) = auth::token_request(realm, service.as_deref(), &scope, &account, is_plain) else {
+        let registry = self.url(repository, "")?;
+        let Some(request) = auth::token_request(realm, service.as_deref(), &scope, &account, &registry) else {
             return Err(protocol(repository, format!("it names `{}` for tokens", shown(realm))));
         };
         let (builder, with_account) = match request {
@@ -423,12 +426,18 @@ impl Connections {
 
     async fn account(&self, repository: &Repository) -> Result<Account, OciError> {
         if let Some(own) = self.settings.own_accounts.iter().find(|own| own.host == repository.host()) {
-            return Ok(Account::Password { username: own.username.clone(), password: own.password.clone() });
+            return Ok(Account::OfRegistry { username: own.username.clone(), password: own.password.clone() });
         }
         let (file, host) = (self.settings.accounts.clone(), repository.host().to_owned());
         let found = tokio::task::spawn_blocking(move || credentials::account(&file, &host)).await;
         let found = found.map_err(|_| protocol(repository, "reading the accounts was cut off"))?;
-        found.map_err(|cause| OciError::Credentials { host: repository.host().to_owned(), cause })
+        let found = found.map_err(|cause| OciError::Credentials { host: repository.host().to_owned(), cause })?;
+        if !matches!(found, Account::Anonymous) {
+            return Ok(found);
+        }
+        let registry = self.url(repository, "")?;
+        let login = self.settings.logins.iter().find(|login| login.is_for(&registry));
+        Ok(login.map_or(Account::Anonymous, ServerLogin::account))
     }
 
     fn remembered(&self, repository: &Repository, access: Access) -> Option<String> {

@@ -1,4 +1,5 @@
-//! Accounts for registries: those that `docker login` and its helpers keep, and those that a program has itself.
+//! Accounts for registries: those that `docker login` and its helpers keep, those that `oxide login` keeps, and those that a
+//! program has itself.
 
 use std::{
     fs::File,
@@ -7,6 +8,7 @@ use std::{
 };
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
+use reqwest::Url;
 
 /// An account for one registry.
 #[derive(Clone)]
@@ -15,6 +17,13 @@ pub enum Account {
     Anonymous,
     /// Name and password.
     Password {
+        /// The name.
+        username: String,
+        /// The password or an access token in its place.
+        password: String,
+    },
+    /// The same for the registry itself alone: no token server elsewhere is shown it.
+    OfRegistry {
         /// The name.
         username: String,
         /// The password or an access token in its place.
@@ -38,6 +47,34 @@ pub struct OwnAccount {
 impl std::fmt::Debug for OwnAccount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OwnAccount").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// A sign-in at a server, as `oxide login` keeps it: its token is a password of the registry below `/v2/` of that server.
+#[derive(Clone)]
+pub struct ServerLogin {
+    /// The address of the server, such as `https://ci.example.com`.
+    pub server: String,
+    /// The API token.
+    pub token: String,
+}
+
+impl ServerLogin {
+    /// Is it for the registry at this address? Only if scheme, host and port are the same. A server below a path of its host has
+    /// no `/v2/` there.
+    pub(super) fn is_for(&self, registry: &Url) -> bool {
+        Url::parse(&self.server).is_ok_and(|server| server.path() == "/" && server.origin() == registry.origin())
+    }
+
+    /// The account for that registry; any name goes with a token.
+    pub(super) fn account(&self) -> Account {
+        Account::OfRegistry { username: "token".to_owned(), password: self.token.clone() }
+    }
+}
+
+impl std::fmt::Debug for ServerLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerLogin").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
@@ -157,6 +194,30 @@ mod tests {
         }
         assert!(matches!(of(text, "localhost:5001"), Ok(Account::Anonymous)));
         assert!(matches!(of("{}", "ghcr.io"), Ok(Account::Anonymous)));
+    }
+
+    #[test]
+    fn a_login_is_for_the_registry_of_its_server_and_no_other() {
+        let registry = Url::parse("https://ci.example.com/v2/web/lint/").unwrap();
+        let is_for = |server: &str| ServerLogin { server: server.to_owned(), token: "t".to_owned() }.is_for(&registry);
+        for server in ["https://ci.example.com", "https://ci.example.com/", "https://CI.example.com:443"] {
+            assert!(is_for(server), "{server}");
+        }
+        for server in [
+            "http://ci.example.com",
+            "http://ci.example.com:443",
+            "https://ci.example.com:8443",
+            "https://ci.example.com/other",
+            "https://example.com",
+            "https://ci.example.com.evil.example",
+            "https://ci.example.com@evil.example",
+            "ci.example.com",
+            "",
+        ] {
+            assert!(!is_for(server), "{server}");
+        }
+        let login = ServerLogin { server: "https://ci.example.com".to_owned(), token: "hidden".to_owned() };
+        assert!(!format!("{login:?}").contains("hidden"));
     }
 
     #[test]

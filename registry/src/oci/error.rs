@@ -156,15 +156,16 @@ impl OciError {
     pub fn hint(&self) -> Option<String> {
         match self {
             OciError::Unauthorized { host, with_account, .. } => Some(match with_account {
-                true => format!("sign in again: `docker login {host}`"),
-                false => format!("sign in: `docker login {host}` (any tool that writes Docker's config.json will do)"),
+                true => format!("sign in again: {}", sign_in(host)),
+                false => format!("sign in: {} (any tool that writes Docker's config.json will do)", sign_in(host)),
             }),
             OciError::Denied { host, with_account: false, .. } => {
-                Some(format!("sign in with an account that may: `docker login {host}`"))
+                Some(format!("sign in with an account that may: {}", sign_in(host)))
             }
             OciError::Denied { host, writes, .. } => Some(format!(
-                "give the account {} rights there, or sign in with another one: `docker login {host}`",
-                if *writes { "write" } else { "read" }
+                "give the account {} rights there, or sign in with another one: {}",
+                if *writes { "write" } else { "read" },
+                sign_in(host)
             )),
             OciError::TooManyRequests { host, with_account: false, .. } => {
                 Some(format!("wait a little; with an account the limit is often higher: `docker login {host}`"))
@@ -197,4 +198,11 @@ impl OciError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, OciError::NotFound { .. })
     }
+}
+
+/// The commands that sign in at a registry. Whether it is that of a server is not seen from here.
+fn sign_in(host: &str) -> String {
+    format!(
+        "`docker login {host}`, or `oxide login URL` if it is that of an Oxide server: an API token is its password"
+    )
 }

@@ -18,7 +18,7 @@ mod reference;
 pub use blob::BlobReader;
 pub use client::{Client, Descriptor, MANIFEST_BYTES_MAX, Manifest, PutManifest, media_type};
 pub use connection::ClientSettings;
-pub use credentials::{CredentialsError, OwnAccount};
+pub use credentials::{CredentialsError, OwnAccount, ServerLogin};
 pub use digest::{Digest, DigestError};
 pub use error::OciError;
 pub use publication::{MoveError, Publication, Pushed};

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use oxide_registry::oci::ServerLogin;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -113,6 +114,12 @@ impl Home {
         Ok(credentials.tokens.get(&without_last_slash(server)).cloned())
     }
 
+    /// All servers that somebody has signed in to.
+    pub fn logins(&self) -> Result<Vec<ServerLogin>, Failure> {
+        let credentials: Credentials = read(&self.credentials_file())?;
+        Ok(credentials.tokens.into_iter().map(|(server, token)| ServerLogin { server, token }).collect())
+    }
+
     /// Keeps a token for a server, or forgets it. Answers with the one that was kept before.
     pub fn keep_token(&self, server: &str, token: Option<String>) -> Result<Option<String>, Failure> {
         let file = self.credentials_file();
@@ -178,6 +185,8 @@ mod tests {
         assert_eq!(home.settings().unwrap().get("server"), Some(Some("https://ci.example.org".into())));
         home.keep_token("https://ci.example.org/", Some("t".into())).unwrap();
         assert_eq!(home.token("https://ci.example.org").unwrap().as_deref(), Some("t"));
+        let logins = home.logins().unwrap();
+        assert_eq!(logins.iter().map(|login| &*login.server).collect::<Vec<_>>(), ["https://ci.example.org"]);
         assert_eq!(fs::metadata(home.credentials_file()).unwrap().mode() & 0o077, 0);
         assert_eq!(home.keep_token("https://ci.example.org", None).unwrap().as_deref(), Some("t"));
         assert_eq!(home.token("https://ci.example.org").unwrap(), None);

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::oci::ServerLogin;
 
 /// A server that gives the answer of its rule to each request, and remembers the requests.
 struct Server {
@@ -65,6 +66,21 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 
 /// A client with an account for these registries.
 fn client(registries: &[&Server]) -> (tempfile::TempDir, Client) {
+    client_with(registries, Vec::new())
+}
+
+/// The same, signed in at these servers.
+fn client_with(registries: &[&Server], logins: Vec<ServerLogin>) -> (tempfile::TempDir, Client) {
+    // Whoever is slower than usual is not asked again.
+    client_that_waits(registries, logins, Duration::from_secs(60))
+}
+
+/// The same, and registries may be silent for so long.
+fn client_that_waits(
+    registries: &[&Server],
+    logins: Vec<ServerLogin>,
+    silence: Duration,
+) -> (tempfile::TempDir, Client) {
     let folder = tempfile::tempdir().unwrap();
     let accounts = folder.path().join("config.json");
     // `ada:word`
@@ -75,9 +91,10 @@ fn client(registries: &[&Server]) -> (tempfile::TempDir, Client) {
         reach: crate::oci::Reach::default(),
         insecure_hosts: Vec::new(),
         own_accounts: Vec::new(),
+        logins,
         accounts,
         first_wait: Duration::from_millis(1),
-        silence: Duration::from_millis(400),
+        silence,
     };
     (folder, Client::new(settings).unwrap())
 }
@@ -154,6 +171,67 @@ async fn a_token_is_asked_for_once_and_with_the_account() {
     // What is asked for is what we want to do, whatever the registry says.
     assert!(request.starts_with("GET /token?scope=repository%3Aacme%2Flint%3Apull&service=reg "), "{request}");
     assert!(request.contains("YWRhOndvcmQ="), "{request}");
+}
+
+/// A login whose account is `token:word`.
+fn login(server: String) -> ServerLogin {
+    ServerLogin { server, token: "word".to_owned() }
+}
+
+const LOGIN: &str = "dG9rZW46d29yZA==";
+
+#[tokio::test]
+async fn a_login_at_a_server_is_an_account_of_its_registry_and_of_no_other() {
+    let registry = Server::new(|head, _| match head.contains(&format!("Basic {LOGIN}")) {
+        true => answer("200 OK", "", "{}"),
+        false => answer("401 Unauthorized", "WWW-Authenticate: Basic realm=\"r\"\r\n", ""),
+    })
+    .await;
+    let tagged = registry.repository().tagged("1").unwrap();
+    let (host, port) = registry.address.rsplit_once(':').unwrap();
+    let others = [format!("https://{host}:{port}"), format!("http://localhost:{port}"), format!("http://{host}")];
+    let (_folder, nobody) = client_with(&[], others.map(login).to_vec());
+    let refused = nobody.manifest(&tagged).await.unwrap_err();
+    let hint = refused.hint().unwrap();
+    assert!(matches!(refused, OciError::Unauthorized { with_account: false, .. }), "{refused}");
+    assert!(hint.contains("`docker login 127.0.0.1:") && hint.contains("`oxide login URL`"), "{hint}");
+    assert!(registry.seen().iter().all(|request| !request.to_lowercase().contains("authorization")));
+
+    let (_folder, known) = client_with(&[], vec![login(format!("http://{}", registry.address))]);
+    assert_eq!(known.manifest(&tagged).await.unwrap().bytes, "{}");
+    // What Docker keeps for the registry was meant for nothing else.
+    let (_folder, other) = client_with(&[&registry], vec![login(format!("http://{}", registry.address))]);
+    let refused = other.manifest(&tagged).await.unwrap_err();
+    assert!(matches!(refused, OciError::Unauthorized { with_account: true, .. }), "{refused}");
+    assert!(registry.seen().last().unwrap().contains("YWRhOndvcmQ="));
+}
+
+#[tokio::test]
+async fn a_login_is_not_shown_to_a_token_server_elsewhere_nor_after_a_redirect() {
+    let tokens = Server::new(|_, _| answer("200 OK", "", r#"{"token": "t0ken"}"#)).await;
+    let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{}/token\"\r\n", tokens.address);
+    let registry = Server::new(move |head, _| match head.contains("Bearer t0ken") {
+        true => answer("200 OK", "", "{}"),
+        false => answer("401 Unauthorized", &challenge, ""),
+    })
+    .await;
+    let (_folder, known) = client_with(&[], vec![login(format!("http://{}", registry.address))]);
+    assert!(known.manifest(&registry.repository().tagged("1").unwrap()).await.is_ok());
+    let [request] = <[String; 1]>::try_from(tokens.seen()).unwrap();
+    assert!(!request.to_lowercase().contains("authorization"), "{request}");
+
+    let elsewhere = Server::new(|_, _| answer("200 OK", "", "content")).await;
+    let to = format!("Location: http://{}/x\r\n", elsewhere.address);
+    let registry = Server::new(move |head, _| match head.contains(LOGIN) {
+        true => answer("307 Temporary Redirect", &to, ""),
+        false => answer("401 Unauthorized", "WWW-Authenticate: Basic realm=\"r\"\r\n", ""),
+    })
+    .await;
+    let (_folder, known) = client_with(&[], vec![login(format!("http://{}", registry.address))]);
+    let blob = Descriptor::of("x", b"content");
+    assert_eq!(known.blob(&registry.repository(), &blob, 100).await.unwrap(), "content");
+    let [request] = <[String; 1]>::try_from(elsewhere.seen()).unwrap();
+    assert!(!request.to_lowercase().contains("authorization"), "{request}");
 }
 
 #[tokio::test]
@@ -320,6 +398,7 @@ async fn a_list_of_referrers_keeps_what_others_wrote_into_it() {
 
 #[tokio::test]
 async fn a_registry_that_says_nothing_is_given_up_but_a_slow_upload_is_not() {
+    const SILENCE: Duration = Duration::from_secs(2);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
@@ -334,10 +413,10 @@ async fn a_registry_that_says_nothing_is_given_up_but_a_slow_upload_is_not() {
                     b"POS" => answer("202 Accepted", "Location: /upload\r\n", ""),
                     b"PUT" => {
                         // Longer than it may say nothing otherwise.
-                        tokio::time::sleep(Duration::from_millis(900)).await;
+                        tokio::time::sleep(SILENCE + Duration::from_secs(1)).await;
                         answer("201 Created", "", "")
                     }
-                    _ => return tokio::time::sleep(Duration::from_secs(60)).await,
+                    _ => return std::future::pending().await,
                 };
                 stream.write_all(reply.as_bytes()).await.unwrap();
                 // What is still on its way is read, or the answer would be lost.
@@ -345,9 +424,9 @@ async fn a_registry_that_says_nothing_is_given_up_but_a_slow_upload_is_not() {
             });
         }
     });
-    let (_folder, client) = client(&[]);
+    let (_folder, client) = client_that_waits(&[], Vec::new(), SILENCE);
     let repository = Repository::parse(&format!("{address}/acme/lint")).unwrap();
-    assert!(client.put_blob(&repository, vec![7; 64 << 10]).await.unwrap());
+    assert!(client.put_blob(&repository, vec![7; 128 << 10]).await.unwrap());
     let error = client.manifest(&repository.tagged("1").unwrap()).await.unwrap_err();
     assert!(matches!(error, OciError::Silent { .. }), "{error}");
 }

@@ -46,11 +46,12 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
     let policy = registries::policy(&project)?;
     let data = project::data_directory(data_dir)?;
     let (store, kept) = (registries::store(&data), registries::kept_signatures(&data));
-    let client = arguments.registries.client()?;
+    let from = arguments.registries.registries()?;
+    let client = registries::client(&from)?;
     let (published, signers) = local_engine::in_runtime(async {
         let published = registries::find(&client, &reference, &store).await?;
         let by_digest = reference.repository.at(&published.publication.manifest.digest);
-        let signers = registries::verify(&policy, &by_digest, &kept, &arguments.registries).await;
+        let signers = registries::verify(&policy, &by_digest, &kept, &from).await;
         Ok((published, signers.map_err(|error| registries::of_verify(&error))?))
     })?;
     let Published { publication, description } = &published;

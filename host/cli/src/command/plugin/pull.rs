@@ -41,7 +41,8 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
     let policy = registries::policy(&project)?;
     let data = project::data_directory(data_dir)?;
     let (store, kept) = (registries::store(&data), registries::kept_signatures(&data));
-    let client = arguments.registries.client()?;
+    let from = arguments.registries.registries()?;
+    let client = registries::client(&from)?;
     let mut pulled = Vec::new();
     local_engine::in_runtime(async {
         for (name, reference) in &wanted {
@@ -49,7 +50,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
             let publication = publication.map_err(|error| registries::of_move(&error))?;
             registries::tell_notes(name, &publication);
             let by_digest = reference.repository.at(&publication.manifest.digest);
-            let verified = registries::verify(&policy, &by_digest, &kept, &arguments.registries).await;
+            let verified = registries::verify(&policy, &by_digest, &kept, &from).await;
             verified.map_err(|error| registries::of_verify(&error))?;
             let description = registries::fetch(&client, reference, &publication, &store).await?;
             pulled.push((name.clone(), publication, description));

@@ -57,14 +57,15 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
     let policy = registries::policy(&project)?;
     let data = project::data_directory(data_dir)?;
     let (store, kept) = (registries::store(&data), registries::kept_signatures(&data));
-    let client = arguments.registries.client()?;
+    let from = arguments.registries.registries()?;
+    let client = registries::client(&from)?;
     let entries = entries(arguments, lock.plugins())?;
     let updates = local_engine::in_runtime(async {
         let mut updates = Vec::new();
         for old in entries {
             let Some(published) = moved(&client, &old, &store).await? else { continue };
             let by_digest = old.reference.repository.at(&published.publication.manifest.digest);
-            let signers = registries::verify(&policy, &by_digest, &kept, &arguments.registries).await;
+            let signers = registries::verify(&policy, &by_digest, &kept, &from).await;
             let signers = signers.map_err(|error| registries::of_verify(&error))?;
             let before = described(&client, &old.by_digest(), &store).await;
             let new = accept::entry(&old.reference, &published.publication, &published.description, &signers);
