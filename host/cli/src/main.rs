@@ -9,6 +9,7 @@ mod blobs;
 mod command;
 mod compiling;
 mod config_example;
+mod config_file;
 mod exit_code;
 mod failure;
 mod git_facts;

@@ -4,7 +4,38 @@ use std::path::PathBuf;
 
 use oxide_bus::nats::{Credentials, NatsSettings, Subjects};
 
-use crate::failure::Failure;
+use crate::{
+    config_example::{Setting, setting},
+    failure::Failure,
+};
+
+/// The words before all subjects, as the files of servers and agents have them; the same holds for those that follow.
+pub const PREFIX: Setting = setting(
+    "nats_prefix",
+    r#""acme.ci""#,
+    "Words before all subjects; the stream is then OXIDE_EVENTS_acme_ci. Each of several installations that share an account\nof NATS needs its own, the same for servers and agents. Default: none.",
+);
+/// Who a process is for NATS.
+pub const CREDENTIALS_FILE: Setting = setting(
+    "nats_credentials_file",
+    r#""/etc/oxide/nats""#,
+    "A file whose first line is USER:PASSWORD or a token for NATS. Default: what the address of NATS says.",
+);
+/// Authorities that vouch for the servers of NATS.
+pub const CA_FILE: Setting = setting(
+    "nats_ca_file",
+    r#""/etc/oxide/nats-ca.pem""#,
+    "A PEM file with the authorities that vouch for NATS; the connection is then encrypted. Default: those of `ca_file` (of an\nagent), or of this machine.",
+);
+/// The certificate of a process.
+pub const CERTIFICATE: Setting = setting(
+    "nats_certificate",
+    r#""/etc/oxide/nats.pem""#,
+    "A PEM file with the certificate by which NATS knows this process. Default: none.",
+);
+/// The key of that certificate.
+pub const KEY: Setting =
+    setting("nats_key", r#""/etc/oxide/nats.key""#, "A PEM file with the key of that certificate.");
 
 /// What is said about NATS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

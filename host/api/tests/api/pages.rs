@@ -4,10 +4,8 @@ use std::{collections::BTreeSet, fs, time::Duration};
 
 use oxide_api::route::table;
 use oxide_core::{
-    effects::StepEffects,
     event::{Annotation, Severity, StepRecord},
     id::{AttemptId, JobIndex, RunId, StepIndex},
-    limit::{Limits, Usage},
     outcome::Status,
     time::Timestamp,
 };
@@ -83,14 +81,14 @@ async fn a_run_with_findings(server: &TestServer, admin: &str) -> RunId {
     let run = server.post(&runs, admin, &json!({})).await.expect(201).json();
     let run: RunId = run["id"].as_str().unwrap().parse().unwrap();
     let mut found = 0;
-    for _ in 0..600 {
+    for _ in 0..1_800 {
         found = server.store.jobs(run).await.unwrap().len();
         if found > 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(found, 1, "the run has no job after 30 s");
+    assert_eq!(found, 1, "the run has no job after 90 s");
     let mut batch = WriteBatch::default();
     for step in 0..STEPS {
         batch.step(step_with_findings(AttemptId { run, job: JobIndex(0), number: 1 }, step, server.now()));
@@ -111,18 +109,10 @@ fn step_with_findings(attempt: AttemptId, step: u32, now: Timestamp) -> StepRow 
     };
     let outputs = Map::from_iter([("tests".to_owned(), json!(step)), ("failed".to_owned(), json!(0))]);
     let record = StepRecord {
-        status: Status::Success,
-        reason: None,
-        failure: None,
-        try_number: 1,
-        started_at: now,
-        ended_at: now,
-        usage: Usage::default(),
-        limits: Limits::default(),
-        effects: StepEffects::default(),
         outputs,
         annotations: vec![annotation(1), annotation(2)],
         summary: format!("summary {step}"),
+        ..StepRecord::of_end(Status::Success, now, now)
     };
     StepRow {
         attempt,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use oxide_core::{cause, quantity};
-use oxide_store::{KeySource, Location, Store, Vault};
+use oxide_store::{KeySource, Location, Store, Vault, VaultError};
 
 use crate::{
     exit_code::Exit,
@@ -48,6 +48,11 @@ enum Command {
     ///
     /// Copies of the database from before need the old key: `secret.key` as it was is kept beside the new one, as
     /// `secret.key.before-rotate-NUMBER`. Keep that with the copies.
+    ///
+    /// The new key is made in the `secret.key` of this machine only. Other servers of the same PostgreSQL cannot read secrets until
+    /// that file is copied to them; they need no restart. So that they read them all the time, add the same line `NUMBER:KEY`
+    /// with the next number to the `secret.key` of each before (`openssl rand -hex 32` makes a KEY): then that key is taken.
+    /// Keys in OXIDE_SECRET_KEY are always given that way, `2:NEW,1:OLD` for each server, which starts again with it.
     RotateKey,
 }
 
@@ -148,16 +153,44 @@ fn forget_if_same(kept: &Path, key_file: &Path) {
 /// Warns if the secrets of a store that was restored cannot be read with the keys that are here.
 async fn tell_of_missing_key(location: &Location, key_file: &Path) -> Result<(), Failure> {
     let store = existing(location).await?;
-    let opened = Vault::open(&store, KeySource::environment_or(key_file), now()).await;
+    let source = KeySource::environment_or(key_file);
+    let of_file = matches!(source, KeySource::File(_));
+    let opened = Vault::open(&store, source, now()).await;
+    let missing = match &opened {
+        Err(VaultError::MissingKey { version, .. }) if of_file => Some(*version),
+        _ => None,
+    };
+    let mut hint = opened.as_ref().err().and_then(VaultError::hint);
+    if let Some(version) = missing
+        && let Some(kept) = kept_with(&store, key_file, version).await
+    {
+        hint = Some(format!("add the line `{version}:` of {} to {}", kept.display(), key_file.display()));
+    }
     store.close().await;
     if let Err(error) = opened {
         let paint = Paint { colour: Terminal::stderr().colour };
         eprintln!("{} its secrets cannot be read yet: {}", paint.yellow("warning:"), cause::chain(&error).join(": "));
-        if let Some(hint) = error.hint() {
+        if let Some(hint) = hint {
             eprintln!("  {} {hint}", paint.cyan("hint:"));
         }
     }
     Ok(())
+}
+
+/// The file that was kept before an exchange of keys and holds this key of the store, if there is one.
+async fn kept_with(store: &Store, key_file: &Path, version: u64) -> Option<PathBuf> {
+    let start = format!("{}.before-rotate-", key_file.file_name()?.to_str()?);
+    let beside = fs::read_dir(key_file.parent()?).ok()?.flatten();
+    let is_kept =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&start));
+    let mut kept: Vec<PathBuf> = beside.map(|entry| entry.path()).filter(is_kept).collect();
+    kept.sort();
+    for path in kept {
+        if Vault::is_key_in(store, &path, version).await.unwrap_or(false) {
+            return Some(path);
+        }
+    }
+    None
 }
 
 /// Opens a store that is there: a mistyped name makes no new one.

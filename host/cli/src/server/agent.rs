@@ -32,9 +32,21 @@ pub struct EmbeddedAgent {
     _session: Arc<Session>,
 }
 
-/// Starts the agent.
+/// The name of the agent: what is said, or that of a server. One of several servers has its address behind it, by which people
+/// tell them apart.
+pub fn name(said: Option<&str>, cluster_url: Option<&str>) -> String {
+    let place = cluster_url.and_then(|url| url.split_once("://")).map(|(_, place)| place);
+    match (said, place) {
+        (Some(said), _) => said.to_owned(),
+        (None, Some(place)) => format!("server@{}", place.trim_end_matches('/')),
+        (None, None) => "server".to_owned(),
+    }
+}
+
+/// Starts the agent with this name.
 pub async fn start(
     config: &ServerConfig,
+    name: String,
     listens: SocketAddr,
     data: &Path,
     engine: &Engine,
@@ -56,7 +68,7 @@ pub async fn start(
     labels.extend(config.agent.labels.iter().filter(|label| !labels.contains(label)).cloned().collect::<Vec<_>>());
     let profile = AgentProfile {
         id,
-        name: config.agent.name.clone(),
+        name,
         labels,
         slots,
         capabilities: agent_parts::capabilities(config.host_jobs(listens), None).await,
@@ -108,6 +120,14 @@ fn id(data: &Path) -> io::Result<AgentId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn agents_of_several_servers_have_names_of_their_own() {
+        assert_eq!(name(None, None), "server");
+        assert_eq!(name(None, Some("http://10.0.0.5:7780")), "server@10.0.0.5:7780");
+        assert_eq!(name(None, Some("https://ci-1.lan")), "server@ci-1.lan");
+        assert_eq!(name(Some("mine"), Some("http://10.0.0.5:7780")), "mine");
+    }
 
     #[test]
     fn it_is_the_same_agent_after_each_start() {

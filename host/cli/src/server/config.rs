@@ -12,6 +12,7 @@ use toml::{Table, Value};
 use super::config_list::SETTINGS;
 use crate::{
     config_example::{self, Setting},
+    config_file,
     nats_settings::NatsArguments,
     service_log::ServiceLogFormat,
 };
@@ -76,8 +77,8 @@ pub struct ServerConfig {
 pub struct AgentSettings {
     /// Is there one?
     pub enabled: bool,
-    /// Its name.
-    pub name: String,
+    /// Its name; `server` if nothing is said, with the address of the server behind it if others may share the database.
+    pub name: Option<String>,
     /// How many jobs it runs at the same time; one for each processor if 0.
     pub slots: u32,
     /// Labels that jobs ask for with `runs_on`.
@@ -228,13 +229,7 @@ impl Default for ServerConfig {
 
 impl Default for AgentSettings {
     fn default() -> Self {
-        AgentSettings {
-            enabled: true,
-            name: "server".to_owned(),
-            slots: 0,
-            labels: vec!["local".to_owned()],
-            host_jobs: None,
-        }
+        AgentSettings { enabled: true, name: None, slots: 0, labels: vec!["local".to_owned()], host_jobs: None }
     }
 }
 
@@ -351,17 +346,14 @@ pub fn read(
         }
     }
     let config = Value::Table(table).try_into::<ServerConfig>();
-    config.map_err(|error| ConfigError::Whole(error.message().trim().replace('\n', " ")))
+    config.map_err(|error| ConfigError::Whole(config_file::problem(&error, SETTINGS)))
 }
 
 /// Reads the text of a file and says where it is wrong.
 fn parse(text: &str) -> Result<Table, (usize, String)> {
     // Once for its places, and once as it is, to be added to.
-    let refused = |error: toml::de::Error| {
-        let at = error.span().map_or(0, |span| span.start);
-        let line = text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
-        (line, error.message().trim().replace('\n', " "))
-    };
+    let refused =
+        |error: toml::de::Error| (config_file::line(text, &error).unwrap_or(1), config_file::problem(&error, SETTINGS));
     toml::from_str::<ServerConfig>(text).map_err(refused)?;
     toml::from_str(text).map_err(refused)
 }
@@ -439,7 +431,7 @@ mod tests {
         // What has a default shows it.
         let defaults = ServerConfig::default();
         assert_eq!((all.agent.host_jobs, all.local_repositories), (Some(false), Some(false)));
-        let agent = AgentSettings { host_jobs: None, ..all.agent };
+        let agent = AgentSettings { host_jobs: None, name: None, ..all.agent };
         assert_eq!((agent, all.log, all.registry), (defaults.agent, defaults.log, defaults.registry));
         assert_eq!(
             (all.retention, all.rate_limit, all.listen),
@@ -473,13 +465,15 @@ mod tests {
     fn what_nobody_knows_is_an_error_that_says_where() {
         let told = |text: &str, environment: &[(&str, &str)]| of(text, environment).unwrap_err().to_string();
         let file = told("listen = \"a\"\n[agent]\nslot = 3\n", &[]);
-        assert!(file.contains("line 3: unknown field `slot`"), "{file}");
+        assert!(file.ends_with("line 3: unknown field `slot` in `agent` (did you mean `slots`?)"), "{file}");
+        let number = told("[agent]\nname = 5\n", &[]);
+        assert!(number.contains("line 2: `agent.name`: invalid type: integer `5`, expected a string"), "{number}");
         let variable = told("", &[("OXIDE_SERVER_AGENT_SLOT", "3")]);
         assert!(variable.ends_with("is no setting (did you mean OXIDE_SERVER_AGENT_SLOTS?)"), "{variable}");
         let value = told("", &[("OXIDE_SERVER_AGENT_SLOTS", "many")]);
         assert!(value.ends_with("is `many`, and it must be a number"), "{value}");
         assert!(matches!(read(Some(&"/nowhere".into()), std::iter::empty()), Err(ConfigError::Read { .. })));
         let half = told("", &[("OXIDE_SERVER_SIGN_IN_GITHUB_CLIENT_ID", "a")]);
-        assert!(half.contains("client_secret"), "{half}");
+        assert_eq!(half, "`sign_in.github`: missing field `client_secret`");
     }
 }

@@ -1,6 +1,9 @@
 //! The one list of what can be set: it gives names and kinds to the environment, and is what `--print-config` prints.
 
-use crate::config_example::{Setting, setting};
+use crate::{
+    config_example::{Setting, setting},
+    nats_settings,
+};
 
 /// All that can be set, in the order of the example.
 pub const SETTINGS: &[Setting] = &[
@@ -39,27 +42,11 @@ pub const SETTINGS: &[Setting] = &[
         r#""nats://nats.example.com:4222""#,
         "Publish events to the JetStream stream OXIDE_EVENTS of these servers, and take agents over NATS.",
     ),
-    setting(
-        "nats_prefix",
-        r#""acme.ci""#,
-        "Words before all subjects; the stream is then OXIDE_EVENTS_acme_ci. Each of several installations that share an account\nof NATS needs its own, the same for servers and agents. Default: none.",
-    ),
-    setting(
-        "nats_credentials_file",
-        r#""/etc/oxide/nats""#,
-        "A file whose first line is USER:PASSWORD or a token for NATS. Default: what the address of NATS says.",
-    ),
-    setting(
-        "nats_ca_file",
-        r#""/etc/oxide/nats-ca.pem""#,
-        "A PEM file with the authorities that vouch for NATS; the connection is then encrypted. Default: those of this machine.",
-    ),
-    setting(
-        "nats_certificate",
-        r#""/etc/oxide/nats.pem""#,
-        "A PEM file with the certificate by which NATS knows this server. Default: none.",
-    ),
-    setting("nats_key", r#""/etc/oxide/nats.key""#, "A PEM file with the key of that certificate."),
+    nats_settings::PREFIX,
+    nats_settings::CREDENTIALS_FILE,
+    nats_settings::CA_FILE,
+    nats_settings::CERTIFICATE,
+    nats_settings::KEY,
     setting(
         "cors_origins",
         r#"["https://dashboard.example.com"]"#,
@@ -82,7 +69,11 @@ pub const SETTINGS: &[Setting] = &[
         "Repositories may be folders of this machine: file:///srv/a.git. Default: only if only this machine reaches the server.",
     ),
     setting("agent.enabled", "true", "Run jobs in this process, too."),
-    setting("agent.name", r#""server""#, "The name of that agent."),
+    setting(
+        "agent.name",
+        r#""server""#,
+        "The name of that agent. Default: server; with PostgreSQL server@HOST:PORT, by the cluster_url.",
+    ),
     setting("agent.slots", "0", "How many jobs it runs at the same time; 0: one for each processor."),
     setting("agent.labels", r#"["local"]"#, "Labels that jobs ask for with `runs_on`, beside those of the machine."),
     setting(

@@ -95,7 +95,7 @@ impl Server {
         let connection = patiently("NATS", nats::connect(nats)).await?;
         let database = open::location(config.database.as_deref(), data)?;
         let opened = open::open(config, &database, data, address, connection.clone());
-        let Opened { engine, store, candidate, session_key, clock } =
+        let Opened { engine, store, candidate, session_key, clock, cluster_url } =
             patiently(&format!("the database {database}"), opened).await?;
         let settings = settings::of(config, &url, session_key)?;
         settings.check().map_err(|error| Failure::usage("the settings cannot be used").because(&error))?;
@@ -112,7 +112,10 @@ impl Server {
             connection.map(|nats| (nats::publish(&nats, &store, &engine.election), nats::answer(nats, &state)));
         let traces = traces::tell(&config.traces, &state)?;
         let agent = match config.agent.enabled {
-            true => Some(agent::start(config, address, data, &engine).await?),
+            true => {
+                let name = agent::name(config.agent.name.as_deref(), cluster_url.as_deref());
+                Some(agent::start(config, name, address, data, &engine).await?)
+            }
             false => None,
         };
         let housekeeping = tokio::spawn(housekeeping::run(store.clone(), config.retention.clone()));

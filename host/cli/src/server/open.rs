@@ -34,6 +34,8 @@ pub struct Opened {
     pub session_key: SessionKey,
     /// Tells the present.
     pub clock: Clock,
+    /// Where the other servers of the database reach this one; none if there can be no others.
+    pub cluster_url: Option<String>,
 }
 
 /// Opens all of it.
@@ -47,8 +49,9 @@ pub async fn open(
     let clock = Clock::from(oxide_agent::system_clock());
     let store = open_store(database).await?;
     let cluster_url = cluster_url::find(config.cluster_url.as_deref(), address, database).await?;
-    if database.path().is_none() {
-        tracing::info!("other servers of the database reach this one at {cluster_url}");
+    let shared_at = database.path().is_none().then(|| cluster_url.clone());
+    if let Some(url) = &shared_at {
+        tracing::info!("other servers of the database reach this one at {url}");
     }
     let vault = Vault::open(&store, KeySource::environment_or(data.join("secret.key")), clock.now()).await;
     let vault = Arc::new(vault.map_err(|error| of_vault(&error))?);
@@ -105,7 +108,7 @@ pub async fn open(
         registry_secret: Some(shared(registry_password)?),
         bus_check,
     };
-    Ok(Opened { engine, store, candidate, session_key, clock })
+    Ok(Opened { engine, store, candidate, session_key, clock, cluster_url: shared_at })
 }
 
 /// Where the database of a server is.

@@ -47,7 +47,7 @@ impl ServerConfig {
         if let Some(url) = self.url.as_deref().filter(|url| url.starts_with("http://")) {
             insecure_hosts.extend(hosts_of_url(url));
         }
-        Registries { insecure_hosts, reach: self.reach(listens), own_accounts }
+        Registries { insecure_hosts, reach: self.reach(listens), own_accounts, logins: Vec::new() }
     }
 
     /// Which hosts are asked for those who use a server that listens here.

@@ -43,6 +43,26 @@ pub struct StepRecord {
     pub summary: String,
 }
 
+impl StepRecord {
+    /// What there is to tell of a step of which only the end is known: one try, and no usage, limits, effects or outputs.
+    pub fn of_end(status: Status, started_at: Timestamp, ended_at: Timestamp) -> StepRecord {
+        StepRecord {
+            status,
+            reason: None,
+            failure: None,
+            try_number: 1,
+            started_at,
+            ended_at,
+            usage: Usage::default(),
+            limits: Limits::default(),
+            effects: StepEffects::default(),
+            outputs: Map::new(),
+            annotations: Vec::new(),
+            summary: String::new(),
+        }
+    }
+}
+
 /// A remark of a step on a place in the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Annotation {

@@ -18,20 +18,7 @@ pub(crate) fn one_of_each() -> Vec<EventKind> {
     let stage = || "test".to_owned();
     let reason = || Some("step `unit` failed".to_owned());
     let webhook = || WebhookReceived { delivery: DeliveryId(uuid(8)), event: "push".into(), repository: None };
-    let record = StepRecord {
-        status: Status::Success,
-        reason: None,
-        failure: None,
-        try_number: 1,
-        started_at: Timestamp(1),
-        ended_at: Timestamp(2),
-        usage: crate::limit::Usage::default(),
-        limits: crate::limit::Limits::default(),
-        effects: crate::effects::StepEffects::default(),
-        outputs: serde_json::Map::new(),
-        annotations: Vec::new(),
-        summary: String::new(),
-    };
+    let record = StepRecord::of_end(Status::Success, Timestamp(1), Timestamp(2));
     vec![
         EventKind::PipelineCreated { pipeline, name: "build".into(), version: 1 },
         EventKind::PipelineUpdated { pipeline, name: "build".into(), version: 2 },

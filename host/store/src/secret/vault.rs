@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -115,6 +116,16 @@ impl Vault {
             return Err(VaultError::MissingFile { path: path.clone() });
         }
         opened.map(|()| vault)
+    }
+
+    /// Does this file hold the key with this number that secrets of the store were encrypted with?
+    ///
+    /// # Errors
+    /// The file cannot be read or holds no keys, or the store fails.
+    pub async fn is_key_in(store: &Store, file: &Path, version: u64) -> Result<bool, VaultError> {
+        let known = known_keys(&mut store.reader().await?).await?;
+        let keys = KeySource::File(file.to_owned()).read()?;
+        Ok(keys.get(version).zip(known.get(&version)).is_some_and(|(key, check)| crypto::is_checked(&key, check)))
     }
 
     /// Makes the newest key that of a store that has none yet.

@@ -265,6 +265,11 @@ on_each_database! {
                 assert_eq!(read(vault, &format!("SECRET_{number}")).await, Some(value));
             }
         }
+        assert!(Vault::is_key_in(&store, &keys.path, 2).await.unwrap());
+        assert!(!Vault::is_key_in(&store, &keys.path, 1).await.unwrap());
+        let other = keys.path.with_extension("other");
+        fs::write(&other, format!("2:{}", "22".repeat(32))).unwrap();
+        assert!(!Vault::is_key_in(&store, &other, 2).await.unwrap(), "it has the number, and is another key");
         fs::write(&keys.path, old_text).unwrap();
         let old = Vault::open(&store, keys.source(), NOW).await.unwrap_err();
         assert!(matches!(old, VaultError::MissingKey { version: 2, .. }), "{old:?}");

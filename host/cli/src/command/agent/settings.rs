@@ -15,8 +15,9 @@ use crate::{
     agent_parts,
     blobs::BlobsArguments,
     config_example::{self, Setting, setting},
+    config_file,
     failure::Failure,
-    nats_settings::NatsArguments,
+    nats_settings::{self, NatsArguments},
     service_log::ServiceLogFormat,
 };
 
@@ -85,23 +86,11 @@ const SETTINGS: &[Setting] = &[
         r#""nats://nats.example.com:4222""#,
         "NATS servers that messages go by, in the place of HTTPS. Joining still asks the server.",
     ),
-    setting("nats_prefix", r#""acme.ci""#, "Words before all subjects, as the servers have them. Default: none."),
-    setting(
-        "nats_credentials_file",
-        r#""/etc/oxide/nats""#,
-        "A file whose first line is USER:PASSWORD or a token for NATS. Default: what the address of NATS says.",
-    ),
-    setting(
-        "nats_ca_file",
-        r#""/etc/oxide/nats-ca.pem""#,
-        "A PEM file with the authorities that vouch for NATS; the connection is then encrypted. Default: `ca_file`, or those of\nthis machine.",
-    ),
-    setting(
-        "nats_certificate",
-        r#""/etc/oxide/nats.pem""#,
-        "A PEM file with the certificate by which NATS knows this agent. Default: none.",
-    ),
-    setting("nats_key", r#""/etc/oxide/nats.key""#, "A PEM file with the key of that certificate."),
+    nats_settings::PREFIX,
+    nats_settings::CREDENTIALS_FILE,
+    nats_settings::CA_FILE,
+    nats_settings::CERTIFICATE,
+    nats_settings::KEY,
     setting(
         "spool_limit",
         r#""1GiB""#,
@@ -272,9 +261,8 @@ fn read(path: &Path) -> Result<File, Failure> {
     let text = fs::read_to_string(path).map_err(|error| refused().because(&error))?;
     // The error shows the line, which may hold the token: only its place is told.
     toml::from_str(&text).map_err(|error: toml::de::Error| {
-        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        let place = line.map_or(String::new(), |line| format!("line {line}: "));
-        refused().hint(format!("{place}{}", error.message()))
+        let place = config_file::line(&text, &error).map_or(String::new(), |line| format!("line {line}: "));
+        refused().hint(format!("{place}{}", config_file::problem(&error, SETTINGS)))
     })
 }
 
@@ -363,7 +351,11 @@ mod tests {
         fs::write(&file, "name = \"x\"\ntoken = \"oxide_reg_secret\"\nslotz = 3\n").unwrap();
         let arguments = Arguments { config: Some(file), ..Arguments::default() };
         let told = settings(&arguments, &[]).err().unwrap();
-        assert!(told.contains("line 3: unknown field `slotz`") && !told.contains("oxide_reg"), "{told}");
+        assert!(told.contains("line 3: unknown field `slotz` (did you mean `slots`?)"), "{told}");
+        assert!(!told.contains("oxide_reg"), "{told}");
+        fs::write(arguments.config.as_ref().unwrap(), "name = \"x\"\ntoken = 5\n").unwrap();
+        let told = settings(&arguments, &[]).err().unwrap();
+        assert!(told.contains("line 2: `token`: invalid type: integer `5`, expected a string"), "{told}");
         let told = |variables: &[(&str, &str)]| settings(&Arguments::default(), variables).err().unwrap();
         assert!(told(&[("OXIDE_AGENT_SLOTS", "0")]).contains("`--slots N` takes 1 to 10000"));
         assert!(told(&[("OXIDE_AGENT_SLOTS", "many")]).contains("OXIDE_AGENT_SLOTS is `many`"));
