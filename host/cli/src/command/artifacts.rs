@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use oxide_blobs::{ArtifactEntry, BlobError, Unpack};
-use oxide_core::quantity;
+use oxide_core::{id::RunId, quantity};
 use serde_json::json;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     exit_code::Exit,
     failure::Failure,
     local_engine, project,
+    remote::usual_server,
     terminal::{Paint, Terminal, print, without_controls},
 };
 
@@ -24,7 +25,7 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// List the artifacts of a run of this machine.
+    /// List the artifacts of a run of this machine. Those of a run on a server: `GET /api/v1/runs/RUN/artifacts`.
     List {
         /// Which run: its number, PIPELINE#NUMBER, the beginning of its id, or `latest` (of this project, if it has run).
         #[arg(default_value = "latest")]
@@ -56,7 +57,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArgument
     let (Command::List { run, json } | Command::Get { run, json, .. }) = &arguments.command;
     let text = local_engine::in_runtime(async {
         let store = local_engine::open_store(&data).await?;
-        let run = logs::find(&store, run).await?;
+        let run = logs::find(&store, run, || Some(on_server(&usual_server()?, &arguments.command))).await?;
         let (shown, id) = (format!("{} #{}", without_controls(&run.pipeline), run.number), run.id.to_string());
         match &arguments.command {
             Command::List { .. } => {
@@ -95,6 +96,21 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>, blobs: &BlobsArgument
     Ok(Exit::Success)
 }
 
+/// What to type for a run of a server: its artifacts come by the API.
+fn on_server(server: &str, command: &Command) -> String {
+    let (Command::List { run, .. } | Command::Get { run, .. }) = command;
+    let run = if run.parse::<RunId>().is_ok() { run.as_str() } else { "RUN" };
+    let ask = |path: &str| {
+        let token = "-H \"Authorization: Bearer $OXIDE_TOKEN\"";
+        format!("curl -sSf {server}/api/v1/runs/{run}/artifacts{path} {token}")
+    };
+    let typed = match command {
+        Command::List { .. } => ask(""),
+        Command::Get { .. } => format!("{} | tar --zstd -x", ask("/NAME")),
+    };
+    format!("if it is one of {server}, by its id: `{typed}`")
+}
+
 fn lines(artifacts: &[ArtifactEntry], run: &str) -> String {
     if artifacts.is_empty() {
         return format!("{run} has no artifacts\n");
@@ -130,4 +146,23 @@ fn described(artifact: &ArtifactEntry) -> serde_json::Value {
         "saved_at": artifact.saved_at.to_rfc3339(),
         "expires_at": artifact.expires_at.to_rfc3339(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_of_a_server_are_asked_for_by_what_is_known_of_the_run() {
+        let (server, json) = ("https://ci.example.org", false);
+        let list = |run: &str| on_server(server, &Command::List { run: run.to_owned(), json });
+        let id = "019aa7f0-0000-7000-8000-000000000001";
+        let whole =
+            format!("`curl -sSf {server}/api/v1/runs/{id}/artifacts -H \"Authorization: Bearer $OXIDE_TOKEN\"`");
+        assert!(list(id).ends_with(&whole), "{}", list(id));
+        assert!(list("web#1").contains("/runs/RUN/artifacts -H"), "{}", list("web#1"));
+        let get = Command::Get { name: "report".to_owned(), run: id.to_owned(), to: PathBuf::from("."), json };
+        let told = on_server(server, &get);
+        assert!(told.contains("/artifacts/NAME -H") && told.ends_with("| tar --zstd -x`"), "{told}");
+    }
 }

@@ -1,9 +1,14 @@
 //! `oxide config`: what this user told the program once.
 
+use oxide_client::Client;
+
 use crate::{
     exit_code::Exit,
     failure::Failure,
-    remote::settings::{Home, NAMES},
+    remote::{
+        refused,
+        settings::{Home, NAMES, without_last_slash},
+    },
     terminal::print,
 };
 
@@ -70,6 +75,10 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Set { name, value } => {
             if !settings.set(name, Some(value.clone())) {
                 return Err(no_such(name));
+            }
+            if name == "server" {
+                // What `oxide login` would refuse is not kept.
+                Client::new(&without_last_slash(value), None, None).map_err(|error| refused(&error))?;
             }
             home.write_settings(&settings)?;
         }

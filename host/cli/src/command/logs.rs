@@ -89,7 +89,11 @@ fn of_server(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 async fn print(arguments: &Arguments, store: &Store) -> Result<Exit, Failure> {
-    let run = find(store, &arguments.run).await?;
+    let on_server = || {
+        let server = arguments.connection.known_server().ok().flatten()?;
+        Some(format!("if it is one of {server}: `oxide logs --remote {}`", arguments.run))
+    };
+    let run = find(store, &arguments.run, on_server).await?;
     let unreadable = |error: StoreError| Failure::trouble("could not read the run").because(&error);
     let plan = store.plan(run.id).await.map_err(unreadable)?;
     let jobs = wanted_jobs(arguments, &run, &plan)?;
@@ -189,8 +193,12 @@ fn ending(name: &str, status: Status, reason: Option<&str>, paint: Paint) -> Str
     format!("{}  {}{reason}", paint.bold(&without_controls(name)), status.as_str())
 }
 
-/// The run that a person means.
-pub async fn find(store: &Store, reference: &str) -> Result<RunRow, Failure> {
+/// The run of this machine that a person means. If there is none, `on_server` says how to ask a server that is known.
+pub async fn find(
+    store: &Store,
+    reference: &str,
+    on_server: impl FnOnce() -> Option<String>,
+) -> Result<RunRow, Failure> {
     let (pipeline, number) = match reference.split_once('#') {
         Some((pipeline, number)) if !pipeline.is_empty() => (Some(pipeline), number),
         _ => (None, reference),
@@ -198,7 +206,12 @@ pub async fn find(store: &Store, reference: &str) -> Result<RunRow, Failure> {
     let project = project::of_current_directory().map(|directory| directory.display().to_string());
     store.find_run(number, pipeline, project.as_deref()).await.map_err(|error| match error {
         StoreError::NoSuchRun { .. } => {
-            Failure::usage(format!("there is no run `{reference}`")).hint("`oxide runs` lists them")
+            let failure = Failure::usage(format!("there is no run `{reference}` on this machine"));
+            let failure = failure.hint("`oxide runs` lists them");
+            match on_server() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
         }
         StoreError::AmbiguousRun { ref candidates, .. } => {
             Failure::usage(format!("`{reference}` may be any of: {}", candidates.join(", ")))

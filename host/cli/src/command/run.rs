@@ -40,7 +40,7 @@ pub struct Arguments {
     /// Show log and summary of every step, not only the logs of those that fail.
     #[arg(long, short)]
     verbose: bool,
-    /// Print every event as one line of JSON; with `--remote`, the new run.
+    /// Print every event as one line of JSON; with `--remote`, the new run and nothing else.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -164,8 +164,13 @@ async fn answered<T>(question: impl Future<Output = T>) -> Option<T> {
 fn leave_within_a_second() {
     std::thread::spawn(|| {
         std::thread::sleep(LAST_MOMENTS);
-        std::thread::spawn(|| eprintln!("left without cleaning up: the next `oxide` command does it"));
-        std::thread::sleep(Duration::from_millis(20));
+        let (said, is_said) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            eprintln!("left without cleaning up: the next `oxide` command does it");
+            // Nobody hears it if that took too long.
+            let _ = said.send(());
+        });
+        let _ = is_said.recv_timeout(Duration::from_millis(90));
         std::process::exit(130);
     });
 }

@@ -24,6 +24,8 @@ use crate::{
 const PAGE_MAX: u32 = 200;
 /// Of how many runs that wait it is asked why.
 const ASKED_MAX: usize = 10;
+/// How wide the column of the states is at least: most states fit.
+const STATUS_WIDTH: usize = 9;
 
 /// Arguments of `oxide runs`.
 #[derive(clap::Args)]
@@ -60,8 +62,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
         print("nothing has run yet; `oxide run` runs the pipeline of this directory\n")?;
     } else {
         let paint = Paint { colour: Terminal::stdout().colour };
-        let lines: String = runs.iter().map(|run| line(&Shown::of(run), now, paint) + "\n").collect();
-        print(&lines)?;
+        print(&lines(&runs.iter().map(Shown::of).collect::<Vec<_>>(), now, paint))?;
     }
     Ok(Exit::Success)
 }
@@ -91,7 +92,7 @@ fn of_server(arguments: &Arguments) -> Result<Exit, Failure> {
         print("nothing has run there yet; `oxide run --remote` starts a run\n")?;
     } else {
         let (now, paint) = (local_engine::now(), Paint { colour: Terminal::stdout().colour });
-        print(&runs.iter().map(|run| line(&Shown::of_server(run), now, paint) + "\n").collect::<String>())?;
+        print(&lines(&runs.iter().map(Shown::of_server).collect::<Vec<_>>(), now, paint))?;
     }
     Ok(Exit::Success)
 }
@@ -147,8 +148,14 @@ impl<'a> Shown<'a> {
     }
 }
 
-fn line(run: &Shown<'_>, now: Timestamp, paint: Paint) -> String {
-    let padded = format!("{:<9}", run.status.as_str());
+/// One line for each run; their columns begin below each other.
+fn lines(runs: &[Shown<'_>], now: Timestamp, paint: Paint) -> String {
+    let width = runs.iter().map(|run| run.status.as_str().len()).max().unwrap_or(0).max(STATUS_WIDTH);
+    runs.iter().map(|run| line(run, width, now, paint) + "\n").collect()
+}
+
+fn line(run: &Shown<'_>, width: usize, now: Timestamp, paint: Paint) -> String {
+    let padded = format!("{:<width$}", run.status.as_str());
     let status = match run.status {
         Status::Success => paint.green(&padded),
         Status::Failure | Status::Timeout => paint.red(&padded),
@@ -182,4 +189,26 @@ fn as_json(run: &RunRow, now: Timestamp) -> serde_json::Value {
 /// From its start to its end, or until now.
 fn duration_ms(started: Option<Timestamp>, ended: Option<Timestamp>, now: Timestamp) -> Option<u64> {
     started.map(|started| ended.unwrap_or(now).millis_since(started))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(status: Status) -> Shown<'static> {
+        let id = "01920000-0000-7000-8000-000000000000".to_owned();
+        let (created_at, reason) = (Timestamp(0), None);
+        Shown { id, pipeline: "web", number: 1, status, reason, created_at, started_at: None, ended_at: None }
+    }
+
+    #[test]
+    fn columns_begin_below_each_other_whatever_the_states_are() {
+        let columns = |states: &[Status]| {
+            let runs: Vec<_> = states.iter().copied().map(shown).collect();
+            let text = lines(&runs, Timestamp(0), Paint { colour: false });
+            text.lines().map(|line| line.find("web#1").unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(columns(&[Status::Success, Status::Running]), [10, 10]);
+        assert_eq!(columns(&[Status::Success, Status::WaitingApproval, Status::Cancelled]), [17, 17, 17]);
+    }
 }

@@ -3,7 +3,7 @@
 use oxide_client::{Client, ClientError};
 
 use super::settings::{Home, without_last_slash};
-use crate::failure::Failure;
+use crate::{failure::Failure, terminal::without_controls};
 
 /// Which server is meant, for commands that speak to one.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -59,12 +59,33 @@ impl RemoteArguments {
     }
 }
 
-/// A refusal of the server in the words of a command.
+/// The server that is meant where no command line names one; none if there is none, or nobody can say. For hints.
+pub fn usual_server() -> Option<String> {
+    let server = std::env::var("OXIDE_SERVER").ok().filter(|server| !server.is_empty());
+    RemoteArguments { server, project: None }.known_server().ok().flatten()
+}
+
+/// A refusal of the server in the words of a command. Mistakes in a pipeline are told as a whole, as if it was checked here.
 pub fn refused(error: &ClientError) -> Failure {
+    if let Some(mistakes) = mistakes(error) {
+        return Failure::invalid_pipeline(mistakes);
+    }
     let failure = Failure::of(error);
     match hint(error) {
         Some(hint) => failure.hint(hint),
         None => failure,
+    }
+}
+
+/// What is wrong with a pipeline that the server cannot use, with its places; none if something else was refused.
+pub fn mistakes(error: &ClientError) -> Option<String> {
+    match error {
+        ClientError::Refused { status, message, details: Some(details), .. }
+            if status.as_u16() == 422 && message.starts_with("the pipeline cannot be used: ") =>
+        {
+            Some(format!("{}\n", without_controls(details.trim_end())))
+        }
+        _ => None,
     }
 }
 
@@ -95,6 +116,13 @@ fn hint(error: &ClientError) -> Option<String> {
         ClientError::Refused { message, .. } if message.starts_with("the pipeline has no repository") => {
             Some("give it one: `oxide run --remote --upload --repository URL`".to_owned())
         }
+        // What stands before a server answers for it while it is away.
+        ClientError::Foreign { .. } if error.is_passing() => {
+            Some("is the server running? What stands before it answered; try again in a moment".to_owned())
+        }
+        ClientError::Refused { suggestions, .. } if error.is_passing() && suggestions.is_empty() => {
+            Some("try again in a moment".to_owned())
+        }
         other => other.hint(),
     }
 }
@@ -102,11 +130,43 @@ fn hint(error: &ClientError) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::Exit;
 
     #[test]
     fn an_address_without_a_scheme_is_completed() {
         let Err(error) = Client::new("127.0.0.1:7780", None, None) else { panic!("it is no address") };
         let told = hint(&error).unwrap_or_default();
         assert!(told.contains("`http://127.0.0.1:7780`"), "{told}");
+    }
+
+    fn answer(status: u16, message: &str, details: Option<&str>, suggestion: Option<&str>) -> ClientError {
+        ClientError::Refused {
+            status: status.try_into().unwrap(),
+            error: String::new(),
+            message: message.to_owned(),
+            details: details.map(str::to_owned),
+            suggestions: suggestion.map(str::to_owned).into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn all_mistakes_of_a_pipeline_are_told_and_nothing_else_is_taken_for_one() {
+        let message = "the pipeline cannot be used: 2 mistakes, the first at 9:5: no";
+        let both = "error: no\n --> oxide.yaml:9:5\n\nerror: nor this\u{1b}[2J\n";
+        let told = mistakes(&answer(422, message, Some(both), Some("a hint of the first")));
+        assert_eq!(told.as_deref(), Some("error: no\n --> oxide.yaml:9:5\n\nerror: nor this [2J\n"));
+        assert_eq!(refused(&answer(422, message, Some(both), None)).exit, Exit::InvalidPipeline);
+        assert_eq!(refused(&answer(422, "`priority` is too high", Some("x"), None)).exit, Exit::Trouble);
+        assert_eq!(refused(&answer(422, message, None, None)).exit, Exit::Trouble);
+    }
+
+    #[test]
+    fn what_may_pass_says_so() {
+        let hint = |error: &ClientError| hint(error).unwrap_or_default();
+        assert_eq!(hint(&answer(429, "too many requests", None, Some("wait 3 s"))), "wait 3 s");
+        assert_eq!(hint(&answer(503, "the orchestrator has ended", None, None)), "try again in a moment");
+        let (url, problem) = ("http://x/api".to_owned(), "<html>".to_owned());
+        let proxy = ClientError::Foreign { url, status: 503_u16.try_into().unwrap(), problem };
+        assert!(hint(&proxy).starts_with("is the server running?"), "{}", hint(&proxy));
     }
 }

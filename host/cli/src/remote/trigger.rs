@@ -1,5 +1,6 @@
 //! `oxide run --remote`: starts a run of a stored pipeline on a server.
 
+use oxide_client::ClientError;
 use oxide_core::{
     api::{
         pipeline::{NewPipeline, Pipeline, PipelineChange},
@@ -9,7 +10,7 @@ use oxide_core::{
 };
 use serde_json::{Map, Value as Json};
 
-use super::{Remote, RemoteArguments, find, refused, watch};
+use super::{Remote, RemoteArguments, connection::mistakes, find, refused, waiting::Waiting, watch};
 use crate::{
     exit_code::Exit,
     failure::Failure,
@@ -47,7 +48,7 @@ pub struct TriggerArguments {
     /// Wait until the run has ended, and show what failed; the exit code says how it ended.
     #[arg(long, requires = "remote")]
     pub wait: bool,
-    /// Show its log while it goes, and wait for its end.
+    /// Show its log while it goes, and wait for its end. Not with `--json`.
     #[arg(long, requires = "remote")]
     pub watch: bool,
 }
@@ -69,6 +70,12 @@ pub fn trigger(
     only: Option<&str>,
     display: Display,
 ) -> Result<Exit, Failure> {
+    if display.json && arguments.watch {
+        return Err(Failure::usage(
+            "`--json` and `--watch` do not go together: both would write to the standard output",
+        )
+        .hint("`--json --wait` prints the new run and waits for its end; `oxide logs -f RUN` shows its log"));
+    }
     let remote = arguments.connection.connect()?;
     let name = name_of(project)?;
     let run = NewRun {
@@ -81,7 +88,14 @@ pub fn trigger(
     };
     in_runtime(async {
         let pipeline = stored(&remote, arguments, project, &name).await?;
-        let run = remote.client.start_run(pipeline.id, &run).await.map_err(|error| refused(&error))?;
+        let started = remote.client.start_run(pipeline.id, &run).await;
+        let run = started.map_err(|error| match mistakes(&error) {
+            Some(_) if !arguments.upload => refused(&error).hint(format!(
+                "this is what {} keeps; `--upload` stores the pipeline as it is here first",
+                remote.server
+            )),
+            _ => refused_upload(&error, project),
+        })?;
         if display.json {
             print(&format!("{}\n", serde_json::json!(run)))?;
         } else {
@@ -125,7 +139,7 @@ async fn stored(
                 ..PipelineChange::default()
             };
             let changed = remote.client.change_pipeline(pipeline.id, &change).await;
-            changed.map(|details| details.about).map_err(|error| refused(&error))
+            changed.map(|details| details.about).map_err(|error| refused_upload(&error, project))
         }
         (None, true) => {
             let new = NewPipeline {
@@ -136,19 +150,40 @@ async fn stored(
                 ..NewPipeline::default()
             };
             let created = remote.client.create_pipeline(&new).await;
-            created.map(|details| details.about).map_err(|error| refused(&error))
+            created.map(|details| details.about).map_err(|error| refused_upload(&error, project))
         }
         (None, false) => Err(Failure::usage(format!("{} has no pipeline `{name}`", remote.server))
             .hint("store it there first: `oxide run --remote --upload`")),
     }
 }
 
+/// A refusal of the pipeline that is here: its mistakes are told under the name of its own file.
+fn refused_upload(error: &ClientError, project: &Project) -> Failure {
+    match mistakes(error) {
+        Some(mistakes) => Failure::invalid_pipeline(in_file(&mistakes, &project.file)),
+        None => refused(error),
+    }
+}
+
+/// Mistakes with their places in this file. A server does not know how a file is called that was sent to it.
+fn in_file(mistakes: &str, file: &str) -> String {
+    let file = without_controls(file);
+    let named = |line: &str| match line.trim_start().strip_prefix("--> oxide.yaml") {
+        Some(place) => format!("{}--> {file}{place}\n", &line[..line.len() - line.trim_start().len()]),
+        None => format!("{line}\n"),
+    };
+    mistakes.lines().map(named).collect()
+}
+
+/// Waits for the end of a run, and says on the standard error what it waits for meanwhile.
 async fn until_ended(remote: &Remote, run: &Run) -> Result<Run, Failure> {
+    let mut waiting = Waiting::default();
     loop {
         let now = remote.client.run(run.id).await.map_err(|error| refused(&error))?.about;
         if now.status.is_final() {
             return Ok(now);
         }
+        waiting.tell(&now);
         tokio::time::sleep(POLL).await;
     }
 }
@@ -168,4 +203,17 @@ fn read_inputs(inputs: &[String]) -> Result<Map<String, Json>, Failure> {
         Ok((name.to_owned(), Json::from(value)))
     };
     inputs.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_told_under_the_name_of_the_file_that_was_sent() {
+        let told = "error: no such field\n  --> oxide.yaml:12:5\n   |\n12 |     say: --> oxide.yaml\n   |     ^^^\n";
+        let named = in_file(told, "./bad.yaml");
+        assert_eq!(named, told.replacen("oxide.yaml", "./bad.yaml", 1));
+        assert_eq!(in_file("error: one\n --> oxide.yaml\n", "a.yaml"), "error: one\n --> a.yaml\n");
+    }
 }

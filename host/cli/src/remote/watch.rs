@@ -1,7 +1,7 @@
 //! Shows the log of a run of a server while it goes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{BufWriter, IsTerminal as _, Write, stdout},
     time::Duration,
 };
@@ -10,13 +10,13 @@ use oxide_client::{Client, LogPart, LogStream};
 use oxide_core::{
     api::{
         log::{LogEnd, LogLine, LogLines, LogQuery},
-        run::{RunDetails, Step},
+        run::{Attempt, Job, RunDetails, Stage, Step},
     },
-    event::StepRecord,
     id::{JobIndex, RunId, StepIndex},
+    outcome::{Failure as StepFailure, FailureCause},
 };
 
-use super::refused;
+use super::{refused, waiting::Waiting};
 use crate::{
     failure::Failure,
     progress::{LogText, remarks},
@@ -25,10 +25,12 @@ use crate::{
 
 /// How many lines are asked for at once.
 const PAGE: u32 = 5_000;
-/// When no line comes for so long, the run is asked what it waits for.
+/// When no line comes for so long at the beginning, the run is asked what it waits for.
+const FIRST_SILENCE: Duration = Duration::from_millis(500);
+/// The same after a line, and between two questions while it waits.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How long until it is asked again once it has begun: most likely a step has nothing to say.
-const LONGER_SILENCE: Duration = Duration::from_secs(30);
+/// The longest pause between two questions while it does not wait: most likely a step has nothing to say.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// How much is told of what steps left beside their logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,14 +51,25 @@ pub struct Style {
 }
 
 /// Prints the log from line 1 on until the run (or the part that the query names) has ended, and then what its steps
-/// left beside it: summaries, annotations, failures. What it waits for meanwhile is said on the standard error.
+/// left beside it: summaries, annotations, failures. An attempt whose agent was lost is told before the next one's lines.
+/// What it waits for meanwhile is said on the standard error.
 pub async fn watch(client: &Client, run: RunId, query: &LogQuery, style: Style) -> Result<Option<LogEnd>, Failure> {
     let mut shown = Shown::new(style, Names::of(&details(client, run).await?));
     let mut stream = client.follow_logs(run, query);
-    let mut silence = Silence { client, run, pause: SILENCE, told: None };
+    let mut silence = Silence { client, run, pause: FIRST_SILENCE, waiting: Waiting::default() };
     let end = loop {
         match silence.until_next(&mut stream).await? {
-            Some(LogPart::Lines(lines)) => shown.lines(&lines).map_err(|error| Failure::unwritable(&error))?,
+            Some(LogPart::Lines(lines)) => {
+                let attempt = (lines.job, lines.attempt);
+                // If the server is away just now, it is told at the end.
+                if shown.is_another(attempt)
+                    && let Ok(now) = client.run(run).await
+                {
+                    let told = shown.earlier(&now, attempt, query, &mut stdout().lock());
+                    told.map_err(|error| Failure::unwritable(&error))?;
+                }
+                shown.lines(&lines).map_err(|error| Failure::unwritable(&error))?;
+            }
             Some(LogPart::End(end)) => break Some(end),
             None => break None,
         }
@@ -85,6 +98,11 @@ pub async fn show(client: &Client, run: RunId, query: &LogQuery, style: Style) -
     loop {
         let page = client.logs(run, &query).await.map_err(|error| refused(&error))?;
         for line in &page.items {
+            let attempt = (line.job, line.attempt);
+            if shown.is_another(attempt) {
+                let told = shown.earlier(&now, attempt, &query, &mut stdout().lock());
+                told.map_err(|error| Failure::unwritable(&error))?;
+            }
             shown.line(line).map_err(|error| Failure::unwritable(&error))?;
         }
         match page.next_cursor {
@@ -109,36 +127,33 @@ struct Silence<'a> {
     run: RunId,
     /// How long nothing must come before it is asked.
     pause: Duration,
-    /// What was said last.
-    told: Option<String>,
+    waiting: Waiting,
 }
 
 impl Silence<'_> {
     async fn until_next(&mut self, stream: &mut LogStream) -> Result<Option<LogPart>, Failure> {
-        self.pause = SILENCE;
         let next = stream.next();
         tokio::pin!(next);
         loop {
+            let question = async {
+                tokio::time::sleep(self.pause).await;
+                self.ask().await;
+            };
             tokio::select! {
-                part = &mut next => return part.map_err(|error| refused(&error)),
-                () = tokio::time::sleep(self.pause) => self.ask().await,
+                part = &mut next => {
+                    self.pause = SILENCE;
+                    return part.map_err(|error| refused(&error));
+                }
+                () = question => {}
             }
         }
     }
 
     /// Asks the run. A server that cannot be reached is the business of the stream.
     async fn ask(&mut self) {
-        let Ok(RunDetails { about, .. }) = self.client.run(self.run).await else { return };
-        if about.started_at.is_some() {
-            self.pause = LONGER_SILENCE;
-        }
-        if about.status.is_final() || about.reason.is_none() || about.reason == self.told {
-            return;
-        }
-        if let Some(reason) = &about.reason {
-            eprintln!("waiting: {}", on_one_line(reason));
-        }
-        self.told = about.reason;
+        let asked = self.client.run(self.run).await;
+        let waits = asked.is_ok_and(|run| self.waiting.tell(&run.about));
+        self.pause = if waits { SILENCE } else { (self.pause * 2).min(LONGEST_SILENCE) };
     }
 }
 
@@ -176,32 +191,51 @@ impl Names {
     }
 }
 
-/// A step that has ended, and what is known of it.
-struct Ended<'a> {
-    key: StepKey,
-    stage: &'a str,
-    step: &'a Step,
-    record: &'a StepRecord,
-}
-
-/// The steps that have ended in the part of a run that the query names, in the order of the run.
-fn ended<'a>(run: &'a RunDetails, query: &LogQuery) -> Vec<Ended<'a>> {
+/// The attempts in the part of a run that the query names, in the order of the run.
+fn attempts<'a>(run: &'a RunDetails, query: &LogQuery) -> Vec<(&'a Stage, &'a Job, &'a Attempt)> {
     let mut found = Vec::new();
     for stage in run.stages.iter().filter(|stage| is_wanted(query.stage.as_deref(), &[stage.name.as_str()])) {
         for job in stage.jobs.iter().filter(|job| query.job.is_none_or(|wanted| job.job.0 == wanted)) {
-            for attempt in job.attempts.iter().filter(|it| query.attempt.is_none_or(|wanted| it.attempt == wanted)) {
-                for step in &attempt.steps {
-                    let position = step.step.to_string();
-                    let names = [step.id.as_deref().unwrap_or(&step.name), step.name.as_str(), position.as_str()];
-                    if let (Some(record), true) = (&step.record, is_wanted(query.step.as_deref(), &names)) {
-                        let key = (job.job, attempt.attempt, step.step);
-                        found.push(Ended { key, stage: &stage.name, step, record });
-                    }
-                }
-            }
+            let attempts = job.attempts.iter().filter(|it| query.attempt.is_none_or(|wanted| it.attempt == wanted));
+            found.extend(attempts.map(|attempt| (stage, job, attempt)));
         }
     }
     found
+}
+
+/// The steps of an attempt that the query names, in their order.
+fn steps<'a>(attempt: &'a Attempt, query: &LogQuery) -> Vec<&'a Step> {
+    let names_it = |step: &&Step| {
+        let position = step.step.to_string();
+        let names = [step.id.as_deref().unwrap_or(&step.name), step.name.as_str(), position.as_str()];
+        is_wanted(query.step.as_deref(), &names)
+    };
+    attempt.steps.iter().filter(names_it).collect()
+}
+
+/// How an attempt ended that cannot say it by the failure of a step: its agent was lost, or it was repeated without one.
+fn ending(job: &Job, attempt: &Attempt, query: &LogQuery) -> Option<String> {
+    let failures: Vec<&StepFailure> = steps(attempt, query).into_iter().filter_map(failure_of).collect();
+    let lost = failures.iter().find(|failure| is_loss(failure));
+    let is_repeated = job.attempts.iter().any(|other| other.attempt > attempt.attempt);
+    let what = if lost.is_some() {
+        "was lost"
+    } else if failures.is_empty() && is_repeated && attempt.status.is_failure() && query.step.is_none() {
+        "failed"
+    } else {
+        return None;
+    };
+    let said = attempt.reason.as_deref().or(lost.map(|failure| failure.message.as_str()));
+    let reason = on_one_line(said.unwrap_or("nobody said why"));
+    Some(format!("attempt {} of {} {what}: {reason}", attempt.attempt, without_controls(&job.name)))
+}
+
+fn failure_of(step: &Step) -> Option<&StepFailure> {
+    step.record.as_ref()?.failure.as_ref()
+}
+
+fn is_loss(failure: &StepFailure) -> bool {
+    failure.cause == FailureCause::AgentLost
 }
 
 fn is_wanted(wanted: Option<&str>, names: &[&str]) -> bool {
@@ -215,12 +249,18 @@ struct Shown {
     as_it_is: bool,
     names: Names,
     heading: Option<StepKey>,
+    /// The attempts, beside first ones, of which lines were printed.
+    begun: BTreeSet<(JobIndex, u32)>,
+    /// The attempts of which it was told how they ended.
+    told: BTreeSet<(JobIndex, u32)>,
 }
 
 impl Shown {
     fn new(style: Style, names: Names) -> Shown {
         let as_it_is = style.plain && !stdout().is_terminal();
-        Shown { style, paint: Paint { colour: Terminal::stdout().colour }, as_it_is, names, heading: None }
+        let paint = Paint { colour: Terminal::stdout().colour };
+        let (begun, told) = (BTreeSet::new(), BTreeSet::new());
+        Shown { style, paint, as_it_is, names, heading: None, begun, told }
     }
 
     fn lines(&mut self, lines: &LogLines) -> std::io::Result<()> {
@@ -238,8 +278,40 @@ impl Shown {
         self.text().write_text(line.at, line.stream, line.text.as_bytes(), &mut out)
     }
 
+    /// Does another attempt of a job begin with the next lines, before which it is told how those before it ended?
+    fn is_another(&mut self, attempt: (JobIndex, u32)) -> bool {
+        !self.style.plain && attempt.1 > 1 && self.begun.insert(attempt)
+    }
+
+    /// Says how the earlier attempts of a job ended.
+    fn earlier(
+        &mut self,
+        run: &RunDetails,
+        (job, number): (JobIndex, u32),
+        query: &LogQuery,
+        out: &mut dyn Write,
+    ) -> std::io::Result<()> {
+        for (_, of, attempt) in attempts(run, query) {
+            if of.job == job && attempt.attempt < number {
+                self.ending(of, attempt, query, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says how an attempt ended, unless its steps say it or it was said.
+    fn ending(&mut self, job: &Job, attempt: &Attempt, query: &LogQuery, out: &mut dyn Write) -> std::io::Result<()> {
+        match ending(job, attempt, query) {
+            Some(line) if self.told.insert((job.job, attempt.attempt)) => {
+                self.heading = None;
+                writeln!(out, "{}", self.paint.yellow(&line))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Says of each step what it left for people, and of one that failed why, and what to do: its log does not know, and it
-    /// may have none.
+    /// may have none. An attempt whose agent was lost is told by its number.
     fn remarks(
         &mut self,
         run: &RunDetails,
@@ -249,15 +321,20 @@ impl Shown {
     ) -> std::io::Result<()> {
         let whole = format!("oxide logs --remote {}", run.about.id);
         let others = (extent == Extent::Short).then_some(whole.as_str());
-        for Ended { key, stage, step, record } in ended(run, query) {
-            let lines = remarks::of_step(record, "  ", others, self.paint);
-            if lines.is_empty() {
-                continue;
+        for (stage, job, attempt) in attempts(run, query) {
+            for step in steps(attempt, query) {
+                let Some(mut record) = step.record.clone() else { continue };
+                record.failure = record.failure.take().filter(|failure| !is_loss(failure));
+                let lines = remarks::of_step(&record, "  ", others, self.paint);
+                if lines.is_empty() {
+                    continue;
+                }
+                self.heading(out, (job.job, attempt.attempt, step.step), &stage.name, Some(&step.name))?;
+                for line in lines {
+                    writeln!(out, "{line}")?;
+                }
             }
-            self.heading(out, key, stage, Some(&step.name))?;
-            for line in lines {
-                writeln!(out, "{line}")?;
-            }
+            self.ending(job, attempt, query, out)?;
         }
         Ok(())
     }
@@ -281,12 +358,12 @@ mod tests {
     use oxide_core::{
         api::{
             plugin::PluginRef,
-            run::{Attempt, Job, Run, RunGit, Stage},
+            run::{Run, RunGit},
         },
         effects::StepEffects,
-        event::{Annotation, Severity},
+        event::{Annotation, Severity, StepRecord},
         limit::{Limits, Usage},
-        outcome::{self, FailureCause, Status},
+        outcome::Status,
         time::Timestamp,
     };
     use serde_json::{Map, Value as Json};
@@ -295,7 +372,7 @@ mod tests {
 
     const AT: Timestamp = Timestamp(0);
 
-    fn step(index: u32, name: &str, failure: Option<outcome::Failure>) -> Step {
+    fn step(index: u32, name: &str, failure: Option<StepFailure>) -> Step {
         let status = if failure.is_some() { Status::Failure } else { Status::Success };
         let record = StepRecord {
             status,
@@ -349,7 +426,7 @@ mod tests {
 
     /// A stage `test` of two cells; the second fails for want of a secret.
     fn run() -> RunDetails {
-        let failure = outcome::Failure::new(FailureCause::Environment, "the secret `NOPE` is not set");
+        let failure = StepFailure::new(FailureCause::Environment, "the secret `NOPE` is not set");
         let jobs = vec![
             job(0, "test (v=1)", vec![step(0, "echo", None)]),
             job(1, "test (v=2)", vec![step(0, "echo", None), step(1, "push", Some(failure.with_hint("set it")))]),
@@ -394,9 +471,13 @@ mod tests {
         assert_eq!(names.heading((JobIndex(7), 1, StepIndex(1)), "test", None), "test › step 2");
     }
 
+    fn shown(run: &RunDetails) -> Shown {
+        let shown = Shown::new(Style { plain: false, times: false }, Names::of(run));
+        Shown { paint: Paint { colour: false }, ..shown }
+    }
+
     fn told(run: &RunDetails, query: &LogQuery, extent: Extent) -> String {
-        let mut shown = Shown::new(Style { plain: false, times: false }, Names::of(run));
-        shown.paint = Paint { colour: false };
+        let mut shown = shown(run);
         let mut out = Vec::new();
         shown.remarks(run, query, extent, &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -412,6 +493,42 @@ mod tests {
         assert_eq!(told(&step("1")), whole);
         assert_eq!(told(&step("echo")), "");
         assert_eq!(told(&LogQuery { stage: Some("other".to_owned()), ..LogQuery::default() }), "");
+    }
+
+    #[test]
+    fn an_attempt_that_was_lost_is_named_once_before_the_next_one() {
+        let restarted = "the agent was restarted";
+        let lost = StepFailure::new(FailureCause::AgentLost, restarted);
+        let mut build = job(0, "build", vec![step(0, "make", Some(lost))]);
+        build.attempts[0].reason = Some(restarted.to_owned());
+        let again = job(0, "build", vec![step(0, "make", None)]).attempts.remove(0);
+        build.attempts.push(Attempt { attempt: 2, status: Status::Success, ..again });
+        let mut run = run();
+        run.stages[0].jobs = vec![build];
+        let (query, line) = (LogQuery::default(), "attempt 1 of build was lost: the agent was restarted\n");
+        assert_eq!(told(&run, &query, Extent::Whole), line);
+        assert_eq!(told(&run, &LogQuery { attempt: Some(2), ..query.clone() }, Extent::Whole), "");
+
+        let (mut shown, mut out) = (shown(&run), Vec::new());
+        let second = (JobIndex(0), 2);
+        assert!(!shown.is_another((JobIndex(0), 1)) && shown.is_another(second) && !shown.is_another(second));
+        shown.earlier(&run, second, &query, &mut out).unwrap();
+        shown.remarks(&run, &query, Extent::Whole, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), line);
+    }
+
+    #[test]
+    fn an_attempt_that_failed_before_its_steps_is_told_if_there_is_another() {
+        let mut build = job(0, "build", Vec::new());
+        build.attempts[0].reason = Some("agent `a` was not heard of".to_owned());
+        let mut run = run();
+        run.stages[0].jobs = vec![build.clone()];
+        assert_eq!(told(&run, &LogQuery::default(), Extent::Whole), "", "the run itself says it");
+        let again = Attempt { attempt: 2, ..build.attempts[0].clone() };
+        build.attempts.push(again);
+        run.stages[0].jobs = vec![build];
+        let line = "attempt 1 of build failed: agent `a` was not heard of\n";
+        assert_eq!(told(&run, &LogQuery::default(), Extent::Short), line);
     }
 
     #[test]

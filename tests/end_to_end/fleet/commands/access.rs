@@ -40,6 +40,9 @@ fn the_code_signs_in_once_and_settings_are_kept() {
     says(&listed, &[&format!("server    {url}"), "project   web", "ca_file   (not set)"]);
     let listed = json(&served.oxide(&["config", "list", "--json"]).expect(0));
     assert_eq!(listed, serde_json::json!({ "server": url, "project": "web" }));
+    let no_address = served.refusal(4, &["config", "set", "server", "foo"]);
+    says(&no_address, &["`foo` is not the address of a server", "`http://foo` or `https://foo`"]);
+    assert_eq!(get("server"), format!("{url}\n"));
     says(&served.refusal(2, &["config", "set", "colour", "red"]), &["no setting `colour`", "server, project, ca_file"]);
     says(&served.refusal(4, &["runs", "--remote"]), &["there is no project `web`", "`oxide config set project NAME`"]);
     served.oxide(&["config", "unset", "project"]).expect(0);
@@ -60,11 +63,14 @@ fn tokens_that_are_wrong_or_over_are_told_and_logout_forgets() {
     let made_up = served.oxide_with_token("oxide_pat_made-up", &["login"]).expect(4).stderr;
     says(&made_up, &["error: the token is not known", hint]);
 
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_secs(5);
-    let expires_at = Some(Timestamp(i64::try_from(now.as_millis()).unwrap()));
-    let new = NewToken { name: "short".to_owned(), expires_at, ..NewToken::default() };
-    let short = served.runtime.block_on(served.client().create_token(&new)).unwrap().token;
-    served.oxide_with_token(&short, &["runs", "--remote"]).expect(0);
+    let token_for = |seconds: u64| {
+        let end = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_secs(seconds);
+        let expires_at = Some(Timestamp(i64::try_from(end.as_millis()).unwrap()));
+        let new = NewToken { name: format!("for {seconds} s"), expires_at, ..NewToken::default() };
+        served.runtime.block_on(served.client().create_token(&new)).unwrap().token
+    };
+    served.oxide_with_token(&token_for(3600), &["runs", "--remote"]).expect(0);
+    let short = token_for(15);
     let mut last = None;
     served.wait_for("the token to expire", || {
         last = Some(served.oxide_with_token(&short, &["runs", "--remote"])).filter(|ended| ended.code != 0);

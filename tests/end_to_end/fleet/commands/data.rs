@@ -38,6 +38,8 @@ fn a_backup_of_a_server_at_work_is_restored_elsewhere_with_all_that_was_in_it() 
     says(&made.stderr, &["secret.key"]);
     assert_eq!(served.details(&slow).about.status, Status::Running, "the server was at work meanwhile");
 
+    let nothing = served.refusal(2, &["admin", "restore", &path("nofile"), "--data-dir", &data]);
+    says(&nothing, &["there is no file", "nofile", "`oxide admin backup FILE`"]);
     served.server.stop();
     let restore = ["admin", "restore", &copy, "--data-dir", &new];
     let restored = served.oxide(&restore).expect(0);
@@ -64,4 +66,19 @@ fn a_backup_of_a_server_at_work_is_restored_elsewhere_with_all_that_was_in_it() 
     assert!(directory.join("secret.key.before-rotate-1").is_file());
     let again = id(&served.oxide(&["retry", "keep#1", "--json"]).expect(0));
     says(&served.followed(&again, 0).stdout, &["\n  it is ***\n"]);
+
+    // The copy is from before: its key is in the file that was kept.
+    served.server.stop();
+    let directory = directory.canonicalize().unwrap();
+    fs::rename(directory.join("server.db.before-restore"), served.path("older.db")).unwrap();
+    let restored = served.oxide(&restore).expect(0);
+    let (kept, keys) = (directory.join("secret.key.before-rotate-1"), directory.join("secret.key"));
+    let hint = format!("hint: add the line `1:` of {} to {}\n", kept.display(), keys.display());
+    says(&restored.stderr, &["warning: its secrets cannot be read yet", &hint]);
+    let old = fs::read_to_string(&kept).unwrap();
+    let line = old.lines().find(|line| line.starts_with("1:")).unwrap();
+    fs::write(&keys, format!("{}{line}\n", fs::read_to_string(&keys).unwrap())).unwrap();
+    fs::remove_file(directory.join("server.db.before-restore")).unwrap();
+    let restored = served.oxide(&restore).expect(0);
+    assert!(!restored.stderr.contains("warning"), "{}", restored.stderr);
 }

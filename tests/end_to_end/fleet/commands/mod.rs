@@ -1,12 +1,13 @@
 //! A server as a person uses it: with the commands of the real program, and nothing else.
 //!
 //! `access` signs in and out, `runs` starts runs of a repository and looks at them, `people` stops runs, approves and sees after
-//! agents, `data` backs up, restores and changes the master key.
+//! agents, `data` backs up, restores and changes the master key, `told` reads what is said of mistakes, waits and losses.
 
 mod access;
 mod data;
 mod people;
 mod runs;
+mod told;
 
 use std::{
     fs,
@@ -20,8 +21,8 @@ use oxide_core::api::run::RunDetails;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{deployment::free_port, process::Process};
-use crate::oxide::{Ended, Project, root};
+use super::process::Process;
+use crate::oxide::{Ended, Project, free_port, root};
 
 /// A server with an agent of its own, and somebody with a project and settings of their own.
 struct Served {
@@ -60,9 +61,8 @@ impl Served {
 
     /// Signs in with the README's own commands.
     fn sign_in(&self) {
-        let log = self.server.log();
-        let code = log.split_whitespace().find(|word| word.starts_with("oxide_set_"));
-        let code = code.unwrap_or_else(|| panic!("no code to sign in with:\n{}", self.server.tail()));
+        self.wait_for("the code to sign in with", || self.server.setup_code().is_some());
+        let code = self.server.setup_code().expect("it is there");
         let readme = fs::read_to_string(root().join("README.md")).unwrap();
         let (_, section) = readme.split_once("\n## A server\n").unwrap();
         let mut blocks = section.split("```sh\n").skip(1).filter_map(|block| Some(block.split_once("```")?.0));
@@ -70,7 +70,7 @@ impl Served {
         let of_user = |line: &&str| line.starts_with("oxide login") || line.starts_with("oxide config");
         let commands: Vec<&str> = block.lines().filter(of_user).collect();
         assert_eq!(commands.len(), 2, "{block}");
-        let commands = commands.join("\n").replace("http://127.0.0.1:7780", &self.url).replace("oxide_set_…", code);
+        let commands = commands.join("\n").replace("http://127.0.0.1:7780", &self.url).replace("oxide_set_…", &code);
         self.project.shell(&commands);
     }
 
@@ -147,16 +147,16 @@ impl Served {
         let url = format!("{}/api/v1/ready", self.url);
         self.wait_for("the server to be ready", || {
             self.runtime.block_on(async {
-                let asked = reqwest::Client::new().get(&url).timeout(Duration::from_secs(2)).send().await;
+                let asked = reqwest::Client::new().get(&url).timeout(Duration::from_secs(10)).send().await;
                 asked.is_ok_and(|answer| answer.status().is_success())
             })
         });
     }
 
     fn wait_for(&self, what: &str, mut condition: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while !condition() {
-            assert!(Instant::now() < deadline, "waited 60 s for {what}\n{}", self.server.tail());
+            assert!(Instant::now() < deadline, "waited 120 s for {what}\n{}", self.server.tail());
             thread::sleep(Duration::from_millis(50));
         }
     }

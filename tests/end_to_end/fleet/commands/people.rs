@@ -84,8 +84,12 @@ fn agents_are_drained_joined_and_removed() {
     assert_eq!(drained, format!("{own} finishes its jobs and takes no more; `--undo` gives it jobs again\n"));
     let run = served.begin("hello.yaml", HELLO);
     let job = || served.details(&run).stages.remove(0).jobs.remove(0);
-    served.wait_for("a reason to wait", || job().reason.is_some());
-    assert_eq!((job().status, job().reason), (Status::Queued, Some(format!("agent `{own}` drains"))));
+    let reason = format!("agent `{own}` drains");
+    served.wait_for("the reason to wait", || {
+        let job = job();
+        assert_eq!(job.status, Status::Queued, "{:?}", job.reason);
+        job.reason.as_ref() == Some(&reason)
+    });
     let undone = served.oxide(&["agents", "drain", "--undo", &own]).expect(0).stdout;
     assert_eq!(undone, format!("{own} takes jobs again\n"));
     says(&served.followed(&run, 0).stdout, &["\n  hello\n"]);
