@@ -225,7 +225,7 @@ pub(crate) fn need_test_image(host: &str) {
 pub(crate) async fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     let began = std::time::Instant::now();
     while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(60), "it does not happen: {what}");
+        assert!(began.elapsed() < Duration::from_secs(120), "it does not happen: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -54,6 +54,15 @@ impl EventsChanged {
     }
 }
 
+#[cfg(test)]
+impl EventsChanged {
+    /// Waits until it is told that there may be new events, however long that takes: nothing is found by looking.
+    pub(crate) async fn told(&mut self) {
+        let told = tokio::time::timeout(Duration::from_secs(120), self.receiver.changed()).await;
+        told.expect("nobody tells of anything").expect("the store is there");
+    }
+}
+
 impl Store {
     /// Begins to notice new events, those of other processes, too. To be called within a runtime, which the listening goes on
     /// in as long as anybody waits.

@@ -76,6 +76,12 @@ impl Story {
         processes_of(self.id)
     }
 
+    /// What a script writes to wait for the test, and the file that the test makes when it may go on.
+    fn wait_for_word(&self) -> (String, std::path::PathBuf) {
+        let go = self.data.path().join("go");
+        (format!("until [ -e '{}' ]; do sleep 0.02; done", go.display()), go)
+    }
+
     async fn until_printed(&self, line: &str) {
         until(line, || self.link.text(StepIndex(0)).iter().any(|printed| printed == line)).await;
     }
@@ -116,7 +122,8 @@ fn attempts_left(data: &Path, agent: AgentId) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_says_who_it_is_and_what_it_works_on() {
     let story = Story::begin();
-    let attempt = story.give(lease(vec![run_step("echo ready; sleep 2")]));
+    let (wait, go) = story.wait_for_word();
+    let attempt = story.give(lease(vec![run_step(&format!("echo ready; {wait}"))]));
     story.until_printed("ready").await;
     let registers = story.link.registers.lock().unwrap().clone();
     assert_eq!((registers[0].agent, registers[0].version.as_str()), (story.id, env!("CARGO_PKG_VERSION")));
@@ -126,6 +133,7 @@ async fn an_agent_says_who_it_is_and_what_it_works_on() {
     until("a heartbeat names the attempt", || names(attempt)).await;
     let metrics = story.link.heartbeats.lock().unwrap().last().unwrap().metrics.unwrap();
     assert!(metrics.memory_total_bytes > 0, "{metrics:?}");
+    std::fs::write(go, "").unwrap();
     let link = Arc::clone(&story.link);
     assert!(story.end().await.0.unwrap().is_empty());
     assert_eq!(link.completes.lock().unwrap()[0].outcome.status, Status::Success);
@@ -142,10 +150,10 @@ async fn cut_off_and_given_up(story: Story, lease: Lease, containers: impl Async
     story.link.gave_up.store(true, SeqCst);
     let stored = story.link.reports.lock().unwrap().len();
     story.link.is_away.store(false, SeqCst);
-    let began = std::time::Instant::now();
     until("the spool is gone", || attempts_left(story.data.path(), story.id) == 0).await;
+    let began = std::time::Instant::now();
     while story.processes() > 0 || containers(story.id).await > 0 {
-        assert!(began.elapsed() < Duration::from_secs(20), "what runs for it does not end");
+        assert!(began.elapsed() < Duration::from_secs(120), "what runs for it does not end");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let work = crate::workspace::work_directory(story.data.path(), story.id);
@@ -189,10 +197,12 @@ async fn the_container_of_an_attempt_that_is_not_its_any_more_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_while_the_server_is_away_is_told_in_order_when_it_is_back() {
     let story = Story::begin();
-    let script = "echo ready; for i in $(seq 1 60); do echo \"line $i\"; sleep 0.02; done; echo done";
-    story.give(lease(vec![run_step(script), run_step("echo second")]));
+    let (wait, go) = story.wait_for_word();
+    let script = format!("echo ready; {wait}; for i in $(seq 1 60); do echo \"line $i\"; sleep 0.02; done; echo done");
+    story.give(lease(vec![run_step(&script), run_step("echo second")]));
     story.until_printed("ready").await;
     story.link.is_away.store(true, SeqCst);
+    std::fs::write(go, "").unwrap();
     let spool = story.data.path().join("spool");
     let kept = || {
         let bytes = std::fs::read(find_first_file(&spool)).unwrap_or_default();
@@ -298,7 +308,7 @@ async fn an_agent_that_is_not_wanted_any_more_stops_all_and_ends() {
     story.until_printed("ready").await;
     story.link.refuses.store(true, SeqCst);
     let id = story.id;
-    let ended = tokio::time::timeout(Duration::from_secs(20), story.agent).await.unwrap().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(120), story.agent).await.unwrap().unwrap();
     assert!(matches!(ended, Err(AgentError::Refused { reason, .. }) if reason == "it was removed"));
     assert_eq!(processes_of(id), 0);
 }
@@ -394,13 +404,18 @@ async fn an_agent_that_is_killed_goes_on_from_wherever_it_was() {
         let mut helper = start_helper(data.path(), id, &server);
         let heard = || link.reports.lock().unwrap().iter().any(|report| report.attempt == attempt);
         until("the agent works", heard).await;
-        until("its command runs", || processes_of(id) > 0).await;
-        link.is_away.store(round % 2 == 1, SeqCst);
+        // The shell, and at least one of what it starts.
+        until("its command runs", || processes_of(id) > 1).await;
+        let is_away = round % 2 == 1;
+        link.is_away.store(is_away, SeqCst);
+        if is_away {
+            until("it keeps what it cannot tell", || bytes_below(&data.path().join("spool")) > 0).await;
+        }
         tokio::time::sleep(Duration::from_millis(400 + 170 * round)).await;
         helper.kill().unwrap();
         helper.wait().unwrap();
         kept_bytes += bytes_below(&data.path().join("spool"));
-        assert!(processes_of(id) > 0, "what it had started outlives it");
+        until("what it had started outlives it", || processes_of(id) > 0).await;
         if round == 3 {
             // One that is killed while it goes on.
             let mut again = start_helper(data.path(), id, &server);
@@ -417,8 +432,8 @@ async fn an_agent_that_is_killed_goes_on_from_wherever_it_was() {
         assert_eq!((complete.attempt, complete.outcome.reason.as_deref()), (attempt, Some("the agent was restarted")));
         assert_eq!(complete.outcome.failure.unwrap().cause, FailureCause::AgentLost);
         until("nothing is kept any more", || attempts_left(data.path(), id) == 0).await;
-        let named = link.heartbeats.lock().unwrap().iter().any(|beat| beat.attempts.contains(&attempt));
-        assert!(named, "it was named until then");
+        let named = || link.heartbeats.lock().unwrap().iter().any(|beat| beat.attempts.contains(&attempt));
+        until("the heartbeat that named it until then arrives", named).await;
         // And it takes jobs.
         let job = lease(vec![run_step("true")]);
         let ordinary = job.attempt;

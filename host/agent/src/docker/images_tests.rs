@@ -75,7 +75,7 @@ async fn images(docker: &Docker) -> Vec<String> {
 async fn wait_for(what: &str, mut is_there: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_there().await {
-        assert!(began.elapsed() < Duration::from_secs(30), "waited 30 s for {what}");
+        assert!(began.elapsed() < Duration::from_secs(120), "waited 120 s for {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

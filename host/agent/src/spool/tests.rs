@@ -173,7 +173,8 @@ async fn a_process_that_is_killed_while_it_writes_leaves_whole_records() {
             .spawn()
             .unwrap();
         let all = Spool::of(data.path(), AgentId(uuid::Uuid::from_u128(7)), 1 << 30);
-        until("it writes", || all.left().first().is_some_and(|left| numbers(left).0.len() > 2)).await;
+        let whole = |left: &left::LeftAttempt| left.messages().take_while(Result::is_ok).take(3).count();
+        until("it writes", || all.left().first().is_some_and(|left| whole(left) > 2)).await;
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
         helper.kill().unwrap();
         helper.wait().unwrap();

@@ -5,11 +5,16 @@ use std::{
     path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use super::*;
-use crate::{Session, docker::containers::Containers, environment, testing::attempt_id, workspace::JobDirectory};
+use crate::{
+    Session,
+    docker::containers::Containers,
+    environment,
+    testing::{attempt_id, until},
+    workspace::JobDirectory,
+};
 
 const HELPER_DATA: &str = "OXIDE_TEST_SWEEP_DATA";
 const HELPER_AGENT: &str = "OXIDE_TEST_SWEEP_AGENT";
@@ -59,20 +64,17 @@ async fn what_a_killed_agent_left_is_removed_and_a_living_one_is_spared() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let began = Instant::now();
-    while !data.path().join("ready").exists() || processes_of(dead) < 3 {
-        assert!(began.elapsed() < Duration::from_secs(20), "the helper does not start");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the helper has started", || data.path().join("ready").exists() && processes_of(dead) == 3).await;
     let _session = Session::begin(data.path(), living).unwrap();
     let living_work = work_directory(data.path(), living);
     fs::create_dir_all(&living_work).unwrap();
     assert!(sweep(data.path()).await.is_empty(), "both agents live");
-    assert_eq!(processes_of(dead), 3);
+    // A process that is just turning into another program cannot be told for a moment.
+    until("all of them go on", || processes_of(dead) == 3).await;
 
     helper.kill().unwrap();
     helper.wait().unwrap();
-    assert!(processes_of(dead) >= 2, "its commands outlive it");
+    until("its commands outlive it", || processes_of(dead) >= 2).await;
     let (one, other) = tokio::join!(sweep(data.path()), sweep(data.path()));
     let found: Vec<_> = one.into_iter().chain(other).collect();
     let [gone] = <[DeadAgent; 1]>::try_from(found).unwrap();

@@ -21,7 +21,7 @@ mod check;
 
 const PIPELINE: &str =
     "version: \"1\"\nname: told\nstages:\n  a:\n    environment: host\n    steps:\n      - run: echo a\n";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The last event of the story.
 const LAST: &str = "plugin.unloaded";
 

@@ -1,6 +1,9 @@
 //! Changes and the audit log: both or neither, whatever the client does meanwhile.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::{Duration, Instant},
+};
 
 use oxide_api::{
     caller::Caller,
@@ -9,13 +12,20 @@ use oxide_api::{
 };
 use oxide_registry::server::connection::Bounds;
 use serde_json::json;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Semaphore};
 
 use crate::support::TestServer;
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many slow changes have begun, and how many may end.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
+static MAY_END: Semaphore = Semaphore::const_new(0);
+
 /// A change that takes its time.
 async fn slow(caller: Caller) -> NoContent {
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    BEGUN.fetch_add(1, SeqCst);
+    MAY_END.acquire().await.unwrap().forget();
     caller.note(json!({ "done": true }));
     NoContent
 }
@@ -39,15 +49,19 @@ async fn a_change_is_told_though_nobody_waits_for_its_answer() {
     let mut client = TcpStream::connect(address).await.unwrap();
     let head = format!("POST /left HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {admin}\r\nContent-Length: 0\r\n\r\n");
     client.write_all(head.as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let began = Instant::now();
+    while BEGUN.load(SeqCst) == 0 {
+        assert!(began.elapsed() < PATIENCE, "the change does not begin");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     drop(client);
     let late = server.http.post(format!("http://{address}/late")).bearer_auth(&admin);
     server.send(late).await.expect(503);
+    MAY_END.add_permits(2);
     for action in ["left", "late"] {
-        let mut tries = 0;
+        let began = Instant::now();
         while entries(&server, &admin, action).await == 0 {
-            tries += 1;
-            assert!(tries < 50, "`{action}` has no entry");
+            assert!(began.elapsed() < PATIENCE, "`{action}` has no entry");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(entries(&server, &admin, action).await, 1);

@@ -42,6 +42,12 @@ async fn registries_are_asked_for_runners_only() {
     validate(&[Scope::Read], &text).await.expect(403);
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     assert_eq!(validate(&[Scope::Run], &text).await.expect(200).json()["valid"], false);
+    for _ in 0..1_200 {
+        if asked.load(Ordering::SeqCst) > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(asked.load(Ordering::SeqCst) > 0);
     task.abort();
 }
@@ -73,7 +79,7 @@ async fn a_run_that_waits_for_an_agent_says_so_at_every_level() {
     let run = server.post(&runs, &admin, &json!({})).await.expect(201).json();
     let path = format!("/api/v1/runs/{}", run["id"].as_str().unwrap());
     let mut told = json!(null);
-    for _ in 0..300 {
+    for _ in 0..1_200 {
         told = server.get(&path, &admin).await.expect(200).json();
         if told["reason"].is_string() {
             break;

@@ -18,7 +18,7 @@ use crate::support::TestServer;
 
 const PIPELINE: &str =
     "version: \"1\"\nname: wait\nstages:\n  a:\n    environment: host\n    steps:\n      - run: echo a\n";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn look_often(settings: &mut Settings) {
     settings.rights_every = Duration::from_millis(100);
@@ -43,7 +43,7 @@ async fn tell(server: &TestServer, project: Option<ProjectId>, reference: &str) 
 }
 
 async fn open(server: &TestServer, path: &str, token: &str) -> Response {
-    let request = server.request(Method::GET, path).bearer_auth(token).timeout(Duration::from_secs(60));
+    let request = server.request(Method::GET, path).bearer_auth(token).timeout(Duration::from_secs(300));
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 200, "{path}");
     response
@@ -111,11 +111,6 @@ async fn who_is_no_member_any_more_sees_no_more_even_if_another_server_was_told(
     let mut transaction = server.store.begin().await.unwrap();
     assert!(transaction.remove_member(web, eve).await.unwrap());
     transaction.commit().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    tell(&server, Some(web), "two").await;
-    tell(&server, None, "three").await;
-    let seen = next(&mut events).await.unwrap();
-    assert!(seen.contains("three") && !seen.contains("two"), "{seen}");
     // What is about that project alone ends.
     while next(&mut log).await.is_some() {}
     let close = tokio::time::timeout(PATIENCE, async {
@@ -126,6 +121,12 @@ async fn who_is_no_member_any_more_sees_no_more_even_if_another_server_was_told(
         }
     });
     assert_eq!(u16::from(close.await.unwrap().code), 1008);
+    // What is about all goes on with less, from the next look on.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    tell(&server, Some(web), "two").await;
+    tell(&server, None, "three").await;
+    let seen = next(&mut events).await.unwrap();
+    assert!(seen.contains("three") && !seen.contains("two"), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,7 +137,7 @@ async fn a_token_has_a_bounded_number_of_streams() {
     let _second = open(&server, "/api/v1/events", &admin).await;
     assert_eq!(server.get("/api/v1/events", &admin).await.expect(429).json()["error"], "too_many_requests");
     drop(first);
-    for _ in 0..100 {
+    for _ in 0..1_200 {
         tokio::time::sleep(Duration::from_millis(50)).await;
         if server.state.streams.count() == 1 {
             break;

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::support::TestServer;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A stream of server-sent events.
 pub struct Told {
@@ -24,7 +24,7 @@ pub struct ServerSent {
 
 impl Told {
     pub async fn open(server: &TestServer, path: &str, token: &str) -> Told {
-        let request = server.request(Method::GET, path).bearer_auth(token).timeout(Duration::from_secs(120));
+        let request = server.request(Method::GET, path).bearer_auth(token).timeout(Duration::from_secs(300));
         let stream = request.send().await.unwrap();
         assert_eq!(stream.status(), 200, "{path}");
         Told { stream, rest: String::new() }

@@ -21,8 +21,11 @@ use oxide_store::OwnerId;
 use crate::support::{
     Agent, Hands, House,
     databases::{Database, databases},
-    log, new_run, outcome, plan,
+    log, new_run, outcome, plan, until,
 };
+
+/// How long an agent waits for a job that hopes for none.
+const IMPATIENT: Duration = Duration::from_millis(15);
 
 /// A generator of numbers: the same seed, the same story.
 struct Chance(u64);
@@ -83,8 +86,9 @@ impl Story {
             agent.link = Control::new(Arc::new(Nobody));
         }
         self.house = None;
-        // A transaction that is on its way may still be stored, as with a process that is killed just after it.
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // A transaction that is on its way is still stored, as with a process that is killed just after it.
+        let hands = &self.hands;
+        until(async || hands.is_alone()).await;
         let store = self.database.open().await;
         let house = House::of(store, OwnerId::SERVER, self.hands.clone(), |new| new).await;
         for agent in &mut self.agents {
@@ -104,9 +108,9 @@ impl Story {
         self.house().orchestrator.submit(run).await.unwrap();
     }
 
-    async fn lease(&mut self, agent: usize) -> bool {
+    async fn lease(&mut self, agent: usize, patience: Duration) -> bool {
         let asked = self.agents[agent].link.lease(self.agents[agent].id);
-        let Ok(Ok(Some(lease))) = tokio::time::timeout(Duration::from_millis(15), asked).await else { return false };
+        let Ok(Ok(Some(lease))) = tokio::time::timeout(patience, asked).await else { return false };
         let before = self.given.insert(lease.attempt, agent);
         assert_eq!(before, None, "{} was given twice", lease.attempt);
         self.work.insert(lease.attempt, Work { agent, reports: 0, last: None });
@@ -158,7 +162,7 @@ impl Story {
         match chance.below(16) {
             0 | 1 => self.submit(chance).await,
             2..6 => {
-                self.lease(chance.below(3)).await;
+                self.lease(chance.below(3), IMPATIENT).await;
             }
             6..9 => {
                 if let Some(attempt) = any(&self.work, chance) {
@@ -188,6 +192,7 @@ impl Story {
 
     /// From here on everybody does their work.
     async fn end(mut self, seed: u64) {
+        let mut patience = IMPATIENT;
         for _ in 0..400 {
             for attempt in self.work.keys().copied().collect::<Vec<_>>() {
                 self.report(attempt, false).await;
@@ -195,19 +200,21 @@ impl Story {
             }
             let mut any = false;
             for agent in 0..3 {
-                any |= self.lease(agent).await;
+                any |= self.lease(agent, patience).await;
             }
             let open = self.house().store.open_runs(OwnerId::SERVER).await.unwrap();
             if open.is_empty() {
                 break;
             }
             if !any && self.work.is_empty() {
-                // Attempts whose answer was lost with a request that was dropped.
+                // Attempts whose answer was lost with a request that was dropped: the store may be slower than we are patient.
+                patience += Duration::from_millis(5);
                 self.hands.pass(5_000);
                 for agent in &self.agents {
                     let beat = agent.heartbeat(Vec::new());
                     let _ = tokio::time::timeout(Duration::from_millis(10), beat).await;
                 }
+                self.house().caught_up().await;
             }
         }
         let store = &self.house().store;

@@ -48,7 +48,9 @@ async fn the_clock_is_set(database: &Database, hours: i64) {
     house.pass(20_000);
     a_while().await;
     assert_eq!(house.store.run(id).await.unwrap().unwrap().status, Status::Running, "{hours} h");
-    // A minute has really passed now.
+    // It is heard of, and a minute has really passed now.
+    let _ = tokio::time::timeout(Duration::from_millis(50), agent.heartbeat(vec![lease.attempt])).await;
+    house.caught_up().await;
     let beats = agent.heartbeat(vec![lease.attempt]);
     house.pass(20_500);
     assert_eq!(beats.await.cancel[0].status, Status::Timeout, "{hours} h");

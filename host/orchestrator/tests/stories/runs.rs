@@ -158,7 +158,8 @@ async fn a_cancel_reaches_the_heartbeat_that_waits() {
     };
     let began = std::time::Instant::now();
     let (answer, ()) = tokio::join!(heartbeat, cancel);
-    assert!(began.elapsed() < Duration::from_secs(2));
+    // One that nothing happens to is held for 10 s.
+    assert!(began.elapsed() < Duration::from_secs(9));
     assert_eq!(answer.cancel.len(), 1);
     assert_eq!((answer.cancel[0].status, answer.cancel[0].reason.as_str()), (Status::Cancelled, "cancelled by Ctrl-C"));
     agent.complete(lease.attempt, outcome(Status::Cancelled)).await;

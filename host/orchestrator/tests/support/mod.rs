@@ -10,17 +10,16 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use oxide_bus::{Bus, Pattern, Received, Subscription};
 use oxide_core::{
-    effects::StepEffects,
     event::{EventKind, StepRecord},
     grant::Grants,
     id::{AgentId, AttemptId, JobIndex, RunId, StageIndex, StepIndex},
-    limit::{Limits, Usage},
+    limit::Limits,
     outcome::Status,
     plan::{
         Dependency, EnvironmentSpec, JobContext, Plan, PlannedJob, PlannedStage, PlannedStep, PluginPin, RetryPolicy,
@@ -137,6 +136,11 @@ impl Hands {
     pub fn now(&self) -> Timestamp {
         Timestamp(self.wall.load(Ordering::SeqCst))
     }
+
+    /// Does nobody else look at the clock? An orchestrator does as long as anything of it goes on.
+    pub fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.wall) == 1 && Arc::strong_count(&self.steady) == 1
+    }
 }
 
 pub struct House {
@@ -181,6 +185,12 @@ impl House {
 
     pub fn pass(&self, millis: u32) {
         self.hands.pass(millis);
+    }
+
+    /// Waits until the orchestrator has taken in everything that was said to it before.
+    pub async fn caught_up(&self) {
+        let nobody = AgentId(Uuid::now_v7());
+        self.orchestrator.drain_agent(nobody, true).await.unwrap_err();
     }
 
     pub async fn agent(&self, name: &str) -> Agent {
@@ -278,20 +288,7 @@ pub fn started(step: usize) -> StepChange {
 
 pub fn completed(step: usize, status: Status) -> StepChange {
     let at = Timestamp(1_700_000_000_002);
-    let record = StepRecord {
-        status,
-        reason: None,
-        failure: None,
-        try_number: 1,
-        started_at: Timestamp(1_700_000_000_001),
-        ended_at: at,
-        usage: Usage::default(),
-        limits: Limits::default(),
-        effects: StepEffects::default(),
-        outputs: Map::new(),
-        annotations: Vec::new(),
-        summary: String::new(),
-    };
+    let record = StepRecord::of_end(status, Timestamp(1_700_000_000_001), at);
     StepChange { step: StepIndex(step as u32), at, kind: StepChangeKind::Completed(Box::new(record)) }
 }
 
@@ -306,9 +303,10 @@ pub fn log(step: usize, first_line: u64, text: &str) -> LogChunk {
     }
 }
 
-/// Waits until something is as it is to be, for half a minute at most.
+/// Waits until something is as it is to be, for two minutes at most.
 pub async fn until(is_so: impl AsyncFn() -> bool) {
-    for _ in 0..600 {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(120) {
         if is_so().await {
             return;
         }

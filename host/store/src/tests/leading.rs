@@ -38,7 +38,7 @@ async fn insert(writer: &Writer, id: u128) -> Result<u64, StoreError> {
 
 /// Waits until a store can lead.
 async fn lead(store: &Store, info: &LeaderInfo) -> Writer {
-    for _ in 0..100 {
+    for _ in 0..6_000 {
         if let Some(writer) = store.try_lead(info).await.unwrap() {
             return writer;
         }
@@ -66,7 +66,7 @@ on_each_database! {
         writer.check().await.unwrap();
         writer.step_down().await;
         assert_eq!(other.leader().await.unwrap(), None);
-        let next = other.try_lead(&server_named("two")).await.unwrap().unwrap();
+        let next = lead(&other, &server_named("two")).await;
         assert_eq!(insert(&next, SECOND).await.unwrap(), 2);
         assert_eq!(store.leader().await.unwrap(), Some(server_named("two")));
         next.step_down().await;
@@ -153,9 +153,17 @@ async fn a_leader_that_has_nothing_to_write_finds_out_when_it_looks() {
         let writer = store.try_lead(&server_named("one")).await.unwrap().unwrap();
         writer.check().await.unwrap();
         end_sessions(&store, "oxide leader").await;
-        assert!(writer.check().await.unwrap_err().is_leadership_lost());
         // PostgreSQL ends the session a moment after it has said so.
-        for _ in 0..100 {
+        let mut found = writer.check().await;
+        for _ in 0..6_000 {
+            if found.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            found = writer.check().await;
+        }
+        assert!(found.unwrap_err().is_leadership_lost());
+        for _ in 0..6_000 {
             if store.leader().await.unwrap().is_none() {
                 break;
             }

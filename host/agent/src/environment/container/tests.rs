@@ -14,7 +14,7 @@ use crate::{
     docker::{containers::Removals, count_containers_of},
     log::LogWriter,
     report::Reporter,
-    testing::{IMAGE, MemoryLink, agent_id, attempt_id, docker_host, need_test_image, reporter, still_clock},
+    testing::{IMAGE, MemoryLink, agent_id, attempt_id, docker_host, need_test_image, reporter, still_clock, until},
 };
 
 /// A job in a container with its log.
@@ -30,7 +30,7 @@ struct Job {
     log: LogWriter,
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn containers(data: &Path, agent: AgentId, attempt: AttemptId, host: &str) -> (Containers, Removals) {
     let session = Arc::new(Session::begin(data, agent).unwrap());
@@ -133,21 +133,25 @@ async fn a_stopped_command_ends_and_so_does_one_that_left_a_child() {
     let step = job.environment.for_step(vec![]);
     let script = "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
     let mut process = step.spawn(shell(script), Arc::new(job.log.clone())).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    until("it is ready", || job.link.text(StepIndex(0)).iter().any(|line| line == "ready")).await;
     assert!(step.terminate().await);
     assert_eq!(process.wait().await, Ok(Exit::Code(7)));
 
     let dropped = job.spawn(shell("exec sleep 4321")).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    let runs = async || job.shell("ps | grep -q '[s]leep 4321'").await == Exit::Code(0);
+    let began = Instant::now();
+    while !runs().await {
+        assert!(began.elapsed() < PATIENCE, "the command does not begin");
+    }
     drop(dropped);
     let began = Instant::now();
-    while job.shell("ps | grep -q '[s]leep 4321'").await == Exit::Code(0) {
-        assert!(began.elapsed() < Duration::from_secs(10), "the dropped command still runs");
+    while runs().await {
+        assert!(began.elapsed() < PATIENCE, "the dropped command still runs");
     }
 
     let began = Instant::now();
     assert_eq!(job.shell("sleep 300 & echo started").await, Exit::Code(0));
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     // The sweep of a later process finds the container by its label.
     assert_eq!(job.containers().await, 1);
     remove_containers_of(job.agent, &job.host).await.unwrap();

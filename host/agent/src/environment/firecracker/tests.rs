@@ -91,7 +91,7 @@ impl Job {
         let began = Instant::now();
         while !holds() {
             let seconds = began.elapsed().as_secs();
-            assert!(seconds < 30, "waited in vain until {what}; printed: {}", self.printed());
+            assert!(seconds < 120, "waited in vain until {what}; printed: {}", self.printed());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

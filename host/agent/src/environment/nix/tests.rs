@@ -201,7 +201,7 @@ async fn a_hook_that_ends_the_shell_is_a_failure_and_one_that_fails_is_none() {
 
 #[tokio::test]
 async fn nothing_is_left_when_a_step_is_stopped_while_it_enters_or_later() {
-    let Some(job) = Job::with("path:.", r#"shellHook = "setsid sleep 60 & sleep 61";"#) else { return };
+    let Some(job) = Job::with("path:.", r#"shellHook = "setsid sleep 300 & sleep 310";"#) else { return };
     let step = job.step(&[]);
     let log = job.log();
     let entering = Arc::clone(&step);
@@ -209,7 +209,7 @@ async fn nothing_is_left_when_a_step_is_stopped_while_it_enters_or_later() {
     let began = Instant::now();
     // The shell, and both that it has started.
     while job.processes() < 3 {
-        assert!(began.elapsed() < Duration::from_secs(20) && !task.is_finished(), "{}", job.log.text());
+        assert!(began.elapsed() < Duration::from_secs(120) && !task.is_finished(), "{}", job.log.text());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(step.terminate().await, "what enters is asked to end, too");

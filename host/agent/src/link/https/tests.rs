@@ -15,7 +15,7 @@ use crate::{
         Server, ServerError,
         join::{JoinError, join},
     },
-    testing::{HttpServer, MemoryLink, agent_id, attempt_id},
+    testing::{HttpServer, MemoryLink, agent_id, attempt_id, until},
 };
 
 const SOON: Duration = Duration::from_millis(300);
@@ -72,11 +72,11 @@ async fn an_agent_joins_once_and_its_messages_arrive_as_they_were() {
 /// A held request keeps its connection; all others share one.
 #[tokio::test]
 async fn connections_are_kept() {
-    let (_link, http, server) = server().await;
+    let (link, http, server) = server().await;
     let carrier = Arc::new(HttpsLink::new(server, "oxide_agt_good"));
     let (agent, waiting) = (agent_id(), Arc::clone(&carrier));
     let held = tokio::spawn(async move { waiting.lease(agent).await.is_ok() });
-    tokio::time::sleep(SOON).await;
+    until("the request is held", || link.held.load(SeqCst) == 1).await;
     let first = report(agent, 1);
     for number in 1..=50 {
         let report = Report { number, ..first.clone() };
@@ -149,7 +149,8 @@ async fn when_a_server_dies_the_next_one_is_asked_at_once_and_nothing_is_done_tw
             crate::link::insist::insist(|| told.report(report.clone())).await.unwrap();
         }
     });
-    tokio::time::sleep(SOON).await;
+    let is_heard = || link.held.load(SeqCst) == 1 && !link.reports.lock().unwrap().is_empty();
+    until("both are heard", is_heard).await;
     assert_eq!(https[1].connections(), 0, "one is enough");
     *link.delay.lock().unwrap() = Duration::from_millis(3);
     https[0].die().await;

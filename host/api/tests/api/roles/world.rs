@@ -93,13 +93,13 @@ impl World {
 
 /// Waits for what the orchestrator does in its own time.
 pub async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..600 {
+    for _ in 0..1_800 {
         if let Some(found) = look().await {
             return found;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("it did not come within 30 s");
+    panic!("it did not come within 90 s");
 }
 
 /// Sends what a forge would send. Answers with the id of the delivery.

@@ -151,7 +151,7 @@ async fn a_server_killed_in_the_middle_again_and_again_leaves_no_gap_and_nothing
         server.revive();
     }
     work.until_published(last).await;
-    assert_eq!(work.progress.borrow().problem, None);
+    until("nothing is wrong any more", || work.progress.borrow().problem.is_none()).await;
     assert_eq!(stored_numbers(&nats).await, outbox.numbers());
 }
 
@@ -227,7 +227,8 @@ async fn a_stream_of_another_database_is_not_taken_for_ours() {
     let mut config = stream.cached_info().config.clone();
     config.duplicate_window = Duration::from_millis(100);
     jetstream::new(nats.client().clone()).update_stream(config).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // NATS forgets them when it finds time for that, and tells nobody.
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let new = Arc::new(MemoryOutbox::default());
     new.add_many(30);
     let work = Work::begin(nats.clone(), &new);

@@ -218,11 +218,17 @@ async fn a_dropped_checkout_leaves_no_process() {
     let checkout = place.check_out_from(&url, ".", options("main"));
     let waited = tokio::time::timeout(std::time::Duration::from_millis(500), checkout).await;
     assert!(waited.is_err(), "it hangs");
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let address = listener.local_addr().unwrap().to_string();
-    let commands = Command::new("ps").args(["-eo", "args"]).output().unwrap().stdout;
-    let commands = String::from_utf8_lossy(&commands);
-    assert!(!commands.lines().any(|line| line.contains("git") && line.contains(&address)), "{commands}");
+    let began = std::time::Instant::now();
+    loop {
+        let commands = Command::new("ps").args(["-eo", "args"]).output().unwrap().stdout;
+        let commands = String::from_utf8_lossy(&commands);
+        if !commands.lines().any(|line| line.contains("git") && line.contains(&address)) {
+            break;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{commands}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     assert!(!place.log.text().contains("secret"), "{}", place.log.text());
 }
 

@@ -27,7 +27,8 @@ use crate::{
     web::{Responder, WebRequest, WebResponse},
 };
 
-/// A server that answers every connection with the same bytes; `{pause}` in them is a pause of a second.
+/// A server that answers every connection with the same bytes; `{pause}` in them is a pause of a second, and after `{silence}`
+/// nothing more comes.
 struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<String>>>,
@@ -50,7 +51,12 @@ impl Server {
                         if at > 0 {
                             tokio::time::sleep(Duration::from_secs(1)).await;
                         }
-                        stream.write_all(part.as_bytes()).await.ok();
+                        let (said, silence) =
+                            part.split_once("{silence}").map_or((part, false), |(said, _)| (said, true));
+                        stream.write_all(said.as_bytes()).await.ok();
+                        if silence {
+                            std::future::pending::<()>().await;
+                        }
                     }
                 });
             }
@@ -154,19 +160,20 @@ async fn a_request_that_is_refused_never_leaves() {
 #[tokio::test]
 async fn what_is_too_long_or_too_slow_is_given_up() {
     let quick = Duration::from_millis(200);
-    let bounds =
-        Bounds { first_byte: quick, between_bytes: quick, request_bytes: 10, response_bytes: 10, ..Bounds::default() };
     let url = |server: &Server| format!("http://localhost:{}/", server.port);
 
-    let silent = Server::new("{pause}").await;
+    let silent = Server::new("{silence}").await;
+    let bounds = Bounds { first_byte: quick, ..Bounds::default() };
     let error = refused(&local(None, bounds, silent.port), get(&url(&silent)), bounds).await;
     assert_eq!(error, HttpError::ResponseTimeout(quick));
 
-    let slow = Server::new("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhalf{pause}half").await;
+    let slow = Server::new("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhalf{silence}").await;
+    let bounds = Bounds { between_bytes: quick, ..Bounds::default() };
     let answer = local(None, bounds, slow.port).send(get(&url(&slow)), bounds).await.unwrap();
     let error = answer.response.into_body().collect().await.unwrap_err();
     assert_eq!(error, HttpError::ResponseTimeout(quick));
 
+    let bounds = Bounds { request_bytes: 10, response_bytes: 10, ..Bounds::default() };
     let long = Server::new("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nhello world").await;
     let error = refused(&local(None, bounds, long.port), get(&url(&long)), bounds).await;
     assert_eq!(error, HttpError::LongResponse(10));
