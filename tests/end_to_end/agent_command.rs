@@ -48,7 +48,7 @@ impl Running {
     fn until_it_says(&self, words: &str) {
         let began = Instant::now();
         while !self.said.lock().unwrap().contains(words) {
-            assert!(began.elapsed() < Duration::from_secs(30), "no `{words}` in\n{}", self.said.lock().unwrap());
+            assert!(began.elapsed() < Duration::from_secs(120), "no `{words}` in\n{}", self.said.lock().unwrap());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -63,7 +63,7 @@ impl Running {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "it does not end\n{}", self.said.lock().unwrap());
+            assert!(began.elapsed() < Duration::from_secs(120), "it does not end\n{}", self.said.lock().unwrap());
             thread::sleep(Duration::from_millis(20));
         }
     }

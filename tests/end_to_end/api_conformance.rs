@@ -6,7 +6,7 @@
 use std::{
     env,
     fs::{self, File},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -18,7 +18,7 @@ use oxide_core::api::sign_in::Setup;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::oxide::{Ended, root};
+use crate::oxide::{Ended, free_port, root};
 
 /// How long is asked, in seconds; what was not asked by then is asked once more as long.
 const SECONDS: &str = "90";
@@ -46,7 +46,7 @@ impl Server {
         // Fails if another story has installed it, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = TempDir::new().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let log = File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_oxide"));
         command
@@ -76,7 +76,7 @@ impl Server {
 
     /// Becomes the administrator with the code that the server prints.
     fn sign_in(&self) -> String {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(120);
         let code = loop {
             let log = self.log();
             // The last word may not be whole yet.
@@ -84,7 +84,7 @@ impl Server {
             if let Some(code) = written.split_whitespace().find(|word| word.starts_with("oxide_set_")) {
                 break code.to_owned();
             }
-            assert!(Instant::now() < deadline, "no code to sign in with within 60 s:\n{log}");
+            assert!(Instant::now() < deadline, "no code to sign in with within 120 s:\n{log}");
             thread::sleep(Duration::from_millis(50));
         };
         let client = Client::new(&self.url(), None, None).unwrap();

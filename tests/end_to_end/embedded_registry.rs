@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value as Json, json};
 
-use crate::oxide::Project;
+use crate::oxide::{Project, free_port};
 
 /// The empty SHA-256, and that of `hello`.
 const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -90,7 +90,7 @@ impl EmbeddedRegistry {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(20) {
+        while began.elapsed() < Duration::from_secs(120) {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status.code();
             }
@@ -116,7 +116,8 @@ pub fn header(head: &str, name: &str) -> Option<String> {
 #[test]
 fn an_upload_goes_on_after_the_registry_was_killed() {
     let project = Project::new();
-    let registry = EmbeddedRegistry::start(&project, &[]);
+    let address = format!("127.0.0.1:{}", free_port());
+    let registry = EmbeddedRegistry::start_on(&project, &address, &[]);
     let (status, head, _) = registry.send("POST", "/v2/acme/lint/blobs/uploads/", "", b"");
     assert_eq!(status, 202);
     let location = header(&head, "location").unwrap();
@@ -124,7 +125,6 @@ fn an_upload_goes_on_after_the_registry_was_killed() {
     // Bytes are on their way when it dies.
     let mut stream = TcpStream::connect(&registry.address).unwrap();
     write!(stream, "PATCH {location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nl").unwrap();
-    let address = registry.address.clone();
     drop(registry);
 
     let registry = EmbeddedRegistry::start_on(&project, &address, &[]);

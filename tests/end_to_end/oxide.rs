@@ -2,8 +2,10 @@
 
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use tempfile::TempDir;
@@ -16,6 +18,21 @@ pub fn root() -> PathBuf {
 /// The address of the Docker engine that the test command started; none where there is none.
 pub fn docker() -> Option<String> {
     std::env::var("OXIDE_TEST_DOCKER_HOST").ok()
+}
+
+/// A port that nobody listens on. It is given out once, and lies below those that the system gives to connections and to
+/// whoever asks for any port: nobody takes it while its server is about to begin, or is away.
+pub fn free_port() -> u16 {
+    const FIRST: u32 = 10_100;
+    const COUNT: u32 = 1_300;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Another test command may look at the same time.
+    let begin = std::process::id();
+    let mut ports = (0..COUNT).map(|_| {
+        let number = begin.wrapping_mul(97).wrapping_add(TAKEN.fetch_add(1, Ordering::SeqCst));
+        u16::try_from(FIRST + number % COUNT).expect("all of them are ports")
+    });
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("one of them is free")
 }
 
 /// A project in a temporary folder.

@@ -21,7 +21,10 @@ use oxide_registry::{
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::{oxide::Project, registry::Registry};
+use crate::{
+    oxide::{Project, free_port},
+    registry::Registry,
+};
 
 /// A project whose Docker settings have the account of the registry, for every address of `hosts`.
 fn project(registry: &Registry, hosts: &[&str], password: &str) -> Project {
@@ -556,7 +559,7 @@ impl Encrypted {
     fn new() -> Encrypted {
         let folder = TempDir::new().unwrap();
         let path = folder.path().display();
-        let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap().to_string();
+        let address = format!("127.0.0.2:{}", free_port());
         let settings = format!(
             "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {path}/data }} }}\nhttp: {{ addr: \
              \"{address}\", tls: {{ certificate: {path}/server.pem, key: {path}/server.key }} }}\n"
@@ -585,7 +588,7 @@ impl Encrypted {
         let registry = Encrypted { folder, process, address };
         let begin = Instant::now();
         while TcpStream::connect(&registry.address).is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(30), "the registry does not listen");
+            assert!(begin.elapsed() < Duration::from_secs(120), "the registry does not listen");
             thread::sleep(Duration::from_millis(20));
         }
         registry

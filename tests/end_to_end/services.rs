@@ -5,6 +5,7 @@ use std::{
     fs,
     net::TcpListener,
     os::unix::fs::symlink,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -17,6 +18,9 @@ use crate::{
 
 /// What a container of `oxide` is found by.
 const LABEL: &str = "oxide.agent";
+
+/// Less than the 20 s that the program gives Docker to remove containers, and more than a busy machine needs to end it.
+const AT_ONCE: Duration = Duration::from_secs(15);
 
 /// The engine of the tests.
 struct Engine {
@@ -64,14 +68,28 @@ impl Engine {
     }
 }
 
+/// The files of this name that steps have made in their workspaces.
+fn in_workspaces(project: &Project, name: &str) -> Vec<PathBuf> {
+    let found = Command::new("find").arg(project.data()).args(["-name", name]).output().unwrap();
+    String::from_utf8(found.stdout).unwrap().lines().map(PathBuf::from).collect()
+}
+
 /// Has a step made this file in its workspace?
 fn is_in_workspace(project: &Project, name: &str) -> bool {
-    let found = Command::new("find").arg(project.data()).args(["-name", name]).output().unwrap();
-    !found.stdout.is_empty()
+    !in_workspaces(project, name).is_empty()
 }
 
 fn start(project: &Project) -> Child {
     project.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Presses Ctrl-C again and again. Presses within a second count as one, by the time when the program hears them.
+fn press_until_it_ends(mut child: Child) -> Ended {
+    while child.try_wait().unwrap().is_none() {
+        signal(&child, "INT");
+        std::thread::sleep(Duration::from_millis(1200));
+    }
+    Ended::of(child.wait_with_output().unwrap())
 }
 
 /// A stage in a container beside one service that would take ten minutes until it is given up.
@@ -102,7 +120,8 @@ fn control_c_while_a_service_gets_ready_leaves_no_container() {
         let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
         assert_eq!(left(), [""; 0], "{press}: {}", ended.stderr);
         assert_eq!(ended.stderr.lines().find(|line| line.contains("could not remove")), None, "{}", ended.stderr);
-        assert!(pressed.elapsed() < Duration::from_secs(30), "{press}: {:?}", pressed.elapsed());
+        // The service would get ready for ten minutes.
+        assert!(pressed.elapsed() < Duration::from_secs(120), "{press}: {:?}", pressed.elapsed());
         assert!(ended.stdout.contains("cancelled"), "{}", ended.stdout);
         assert_eq!(fs::read_dir(project.data().join("sessions")).unwrap().count(), 0, "nothing is left to a sweep");
     }
@@ -126,7 +145,7 @@ fn a_second_control_c_beside_a_service_leaves_no_container_behind_the_next_comma
     signal(&child, "INT");
     let pressed = Instant::now();
     let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
-    assert!(pressed.elapsed() < Duration::from_millis(1500), "{:?}", pressed.elapsed());
+    assert!(pressed.elapsed() < AT_ONCE, "{:?}", pressed.elapsed());
     // Docker may have been too slow to remove them in that time.
     project.oxide(&["runs"]).expect(0);
     assert_eq!([engine.containers(&service), engine.containers(&job)].concat(), [""; 0], "{}", ended.stderr);
@@ -151,13 +170,9 @@ fn a_second_control_c_ends_the_program_although_docker_hangs() {
             file => wait_for("the step to begin", || is_in_workspace(&project, file)),
         }
         proxy.hang(true);
-        signal(&child, "INT");
-        // Longer than two presses count as one.
-        std::thread::sleep(Duration::from_millis(1200));
-        signal(&child, "INT");
         let pressed = Instant::now();
-        let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
-        assert!(pressed.elapsed() < Duration::from_millis(1500), "{:?}", pressed.elapsed());
+        let ended = press_until_it_ends(child).expect(130);
+        assert!(pressed.elapsed() < AT_ONCE, "{:?}", pressed.elapsed());
         assert!(
             ended.stderr.contains("left without cleaning up: the next `oxide` command does it"),
             "{}",
@@ -180,7 +195,7 @@ fn a_health_check_that_takes_too_long_is_ended() {
     let project = Project::with_pipeline(&format!(
         "version: \"1\"\nname: slow\nstages:\n  a:\n    environment: {{ container: \"oxide-test/busybox:1\" }}\n    services:\n      \
          it:\n        image: \"{service}\"\n        healthcheck: {{ run: \"test -e /ready || {{ touch /asked; (sleep 777); }}\", \
-         timeout: 500ms, interval: 100ms, retries: 100 }}\n    steps: [{{ run: touch begun; sleep 1000 }}]\n"
+         timeout: 500ms, interval: 100ms, retries: 1000 }}\n    steps: [{{ run: touch begun; sleep 1000 }}]\n"
     ));
     let child = start(&project);
     wait_for("the step to begin", || is_in_workspace(&project, "begun"));
@@ -246,7 +261,7 @@ fn services_of_a_fork_reach_no_network_unless_the_pipeline_says_so() {
     let Some(engine) = Engine::of_tests() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let calls = format!("ls /sys/class/net; nc 127.0.0.1 {port} < /dev/null && echo reached; sleep 1000");
+    let calls = format!("ls /sys/class/net; nc 127.0.0.1 {port} < /dev/null && echo reached; echo asked; sleep 1000");
     let service = engine.image("of-a-fork", &calls);
     let pipeline = |forks: &str, environment: &str| {
         Project::with_pipeline(&format!(
@@ -254,6 +269,15 @@ fn services_of_a_fork_reach_no_network_unless_the_pipeline_says_so() {
              \"{service}\" }} }}\n    steps: [{{ run: touch begun; sleep 1000 }}]\n"
         ))
     };
+    let (told, reached) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            drop(connection);
+            if told.send(()).is_err() {
+                return;
+            }
+        }
+    });
     let container = "{ container: \"oxide-test/busybox:1\" }";
     let network_of_service = |project: &Project| {
         let child = project.command(&["run", "--trust", "fork"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -265,8 +289,7 @@ fn services_of_a_fork_reach_no_network_unless_the_pipeline_says_so() {
             Some(job) => engine.network(job),
             None => joined,
         };
-        wait_for("its log", || engine.docker(&["logs", &id]).contains("lo"));
-        std::thread::sleep(Duration::from_millis(500));
+        wait_for("it to have asked", || engine.docker(&["logs", &id]).contains("asked"));
         let log = engine.docker(&["logs", &id]);
         signal(&child, "INT");
         Ended::of(child.wait_with_output().unwrap()).expect(130);
@@ -274,17 +297,17 @@ fn services_of_a_fork_reach_no_network_unless_the_pipeline_says_so() {
     };
 
     let (network, log) = network_of_service(&pipeline("", container));
-    assert_eq!((network.as_str(), log.as_str()), ("none", "lo"));
+    assert_eq!((network.as_str(), log.as_str()), ("none", "lo\nasked"));
     let (network, _) = network_of_service(&pipeline("forks: { network: true }\n", container));
     assert_ne!(network, "none");
     for rights in ["", "forks: { host: true }\n"] {
         let refused = pipeline(rights, "host").oxide(&["run", "--trust", "fork"]).expect(3);
         assert!(refused.stderr.contains("which the run of a fork may not"), "{}", refused.stderr);
     }
-    let answering = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    reached.try_iter().for_each(drop);
     let (network, log) = network_of_service(&pipeline("forks: { network: true, host: true }\n", "host"));
     assert!(network == "host" && log.contains("reached"), "{network}: {log}");
-    answering.join().unwrap();
+    assert!(reached.recv_timeout(Duration::from_secs(120)).is_ok(), "nobody has called");
 }
 
 #[test]
@@ -323,15 +346,24 @@ fn what_a_service_tells_of_a_secret_is_masked() {
 fn jobs_that_run_at_the_same_time_have_services_of_their_own() {
     let Some(engine) = Engine::of_tests() else { return };
     let service = engine.image("own", "mkdir /www; echo \"of $WHO\" > /www/index.html; httpd -f -p 8080 -h /www");
-    // Each job goes on only when both have begun, and looks often: whoever met the other's service would tell.
+    // Each job goes on only when both have begun, and looks often: whoever met the other's service would tell. None ends before
+    // both have looked.
     let project = Project::with_pipeline(&format!(
         "version: \"1\"\nname: own\nstages:\n  a:\n    environment: {{ container: \"oxide-test/busybox:1\" }}\n    matrix: {{ who: [Ada, \
          Grace] }}\n    services:\n      web:\n        image: \"{service}\"\n        env: {{ WHO: \"${{{{ matrix.who }}}}\" }}\n        \
-         healthcheck: {{ run: \"wget -q -O /dev/null http://127.0.0.1:8080/\", interval: 100ms }}\n    steps:\n      - run: |\n          \
-         for i in $(seq 20); do wget -q -O - http://web:8080/; sleep 0.1; done | sort | uniq -c\n          sleep 3\n"
+         healthcheck: {{ run: \"wget -q -O /dev/null http://127.0.0.1:8080/\", interval: 100ms, retries: 1000 }}\n    steps:\n      - run: |\n          \
+         touch begun; until test -e go-on; do sleep 0.1; done\n          \
+         for i in $(seq 20); do wget -q -O - http://web:8080/; done | sort | uniq -c\n          \
+         touch looked; until test -e end; do sleep 0.1; done\n"
     ));
     let child = project.command(&["run", "--verbose"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for("both services", || engine.containers(&service).len() == 2);
+    for (has, then) in [("begun", "go-on"), ("looked", "end")] {
+        wait_for("both jobs", || in_workspaces(&project, has).len() == 2);
+        assert_eq!(engine.containers(&service).len(), 2);
+        for mark in in_workspaces(&project, has) {
+            fs::write(mark.with_file_name(then), "").unwrap();
+        }
+    }
     let ended = Ended::of(child.wait_with_output().unwrap()).expect(0);
     for who in ["Ada", "Grace"] {
         let (_, of_job) = ended.stdout.split_once(&format!("(who={who}) › ")).unwrap();

@@ -117,7 +117,8 @@ fn answer(stream: impl Read + Write, seen: &Mutex<Vec<String>>, elsewhere: &str)
         "/redirect" => format!("HTTP/1.1 302 Found\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n"),
         "/large" => "HTTP/1.1 200 OK\r\ncontent-length: 5000000000\r\n\r\n".to_owned(),
         "/silent" => {
-            thread::sleep(Duration::from_secs(20));
+            // Longer than any story; the thread ends with the tests.
+            thread::sleep(Duration::from_secs(600));
             return;
         }
         _ => {

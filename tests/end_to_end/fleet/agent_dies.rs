@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::{
-    counter::Counter,
+    counter::{Counter, SLOW_AT_FIRST},
     deployment::{Fleet, Shape},
     on_both,
 };
@@ -15,10 +15,11 @@ on_both!(an_agent_is_killed_in_the_middle_of_a_step, an_agent_is_killed_for_good
 /// the dead.
 fn an_agent_is_killed_in_the_middle_of_a_step(shape: Shape) {
     let mut fleet = Fleet::start(shape);
-    let (counter, text) = Counter::of_stage("environment: host\n    runs_on: [https]", fleet.folder(), 60, "0.05");
+    let (counter, text) =
+        Counter::of_stage("environment: host\n    runs_on: [https]", fleet.folder(), 60, SLOW_AT_FIRST);
     let pipeline = fleet.pipeline(&text);
     let run = fleet.run(pipeline);
-    counter.wait_until(&fleet, 20);
+    counter.wait_until(&fleet, 3);
     fleet.agents.iter_mut().for_each(|agent| agent.kill());
     fleet.agents.iter_mut().for_each(|agent| agent.start());
     let kept = counter.nothing_is_lost(&fleet, run);
@@ -34,10 +35,10 @@ fn an_agent_is_killed_in_the_middle_of_a_step(shape: Shape) {
 /// It does not come back: after its silence another agent takes a new attempt.
 fn an_agent_is_killed_for_good(shape: Shape) {
     let mut fleet = Fleet::start(shape);
-    let (counter, text) = Counter::new(fleet.folder(), 40, "0.05");
+    let (counter, text) = Counter::new(fleet.folder(), 40, SLOW_AT_FIRST);
     let pipeline = fleet.pipeline(&text);
     let run = fleet.run(pipeline);
-    counter.wait_until(&fleet, 10);
+    counter.wait_until(&fleet, 3);
     let holder = fleet.details(run).stages[0].jobs[0].attempts[0].agent.unwrap().to_string();
     let agents = fleet.runtime.block_on(fleet.client(0).agents(&Default::default())).unwrap().items;
     let name = agents.into_iter().find(|agent| agent.id.to_string() == holder).unwrap().name;

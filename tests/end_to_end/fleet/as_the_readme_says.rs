@@ -22,11 +22,13 @@ use oxide_core::{
 };
 use tokio::{runtime::Runtime, task::JoinHandle};
 
-use super::{counter::tell, deployment::free_port, process::Process};
-use crate::oxide::root;
+use super::{counter::tell, process::Process};
+use crate::oxide::{free_port, root};
 
-/// How far the job counts. The server is killed on the way.
+/// How far the job counts. The server is killed on the way, for which the first attempt waits.
 const LAST: usize = 60;
+/// How long anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const PIPELINE: &str = r#"
 version: "1"
@@ -39,7 +41,12 @@ stages:
       - shell: sh
         run: |
           i=0
-          while [ $i -lt 60 ]; do i=$((i+1)); echo "line $i é"; sleep 0.1; done
+          while [ $i -lt 60 ]; do
+            i=$((i+1))
+            echo "line $i é"
+            sleep 0.1
+            case "$i $OXIDE_ATTEMPT" in "40 "*/1) sleep 600 ;; esac
+          done
           printf 'an end without a line break'
 "#;
 
@@ -50,7 +57,7 @@ fn a_server_on_an_empty_machine_is_killed_and_all_its_streams_agree() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut story = Story::begin();
     let mut facts = story.shell(&format!("{}\necho $OXIDE_TOKEN $RUN", story.until("RUN=")), "facts");
-    let facts = facts.wait(Duration::from_secs(60));
+    let facts = facts.wait(PATIENCE);
     let (token, run) = facts.trim().split_once(' ').unwrap_or_else(|| panic!("{facts:?}\n{}", story.server.tail()));
     (story.token, story.run) = (token.to_owned(), run.to_owned());
     let run: RunId = run.parse().unwrap();
@@ -73,12 +80,12 @@ fn a_server_on_an_empty_machine_is_killed_and_all_its_streams_agree() {
     let go_on = format!("{} -H 'Last-Event-ID: {last_id}'", story.line("logs/stream"));
     let mut rest = story.shell(&go_on, "rest");
 
-    let shown = logs.wait(Duration::from_secs(120));
-    rest.wait(Duration::from_secs(30));
+    let shown = logs.wait(PATIENCE);
+    rest.wait(PATIENCE);
     let mut streamed = before;
     streamed.extend(rest.events());
     assert_eq!(streamed.last().and_then(|event| event.event.as_deref()), Some("end"));
-    let text = story.shell(r#"curl -s $S/api/v1/runs/$RUN/logs/text -H "$A" "#, "text").wait(Duration::from_secs(30));
+    let text = story.shell(r#"curl -s $S/api/v1/runs/$RUN/logs/text -H "$A" "#, "text").wait(PATIENCE);
     assert_eq!(shown, text, "`oxide logs -f` and the API");
     assert_eq!(texts(&streamed).join("\n") + "\n", text, "the stream and the API");
     let attempts = runtime.block_on(client.run(run)).unwrap();
@@ -140,7 +147,7 @@ fn events_agree(events: &[EventPayload], runtime: &Runtime, client: &Client, run
     let stored: Vec<EventPayload> = runtime.block_on(async {
         let mut stored = Vec::new();
         while stored.len() < events.len() {
-            let next = tokio::time::timeout(Duration::from_secs(10), stream.next()).await;
+            let next = tokio::time::timeout(PATIENCE, stream.next()).await;
             stored.push(next.expect("there are as many events as came by the WebSocket").unwrap().unwrap());
         }
         stored
@@ -185,19 +192,15 @@ impl Story {
         server.start();
         let (commands, token, run) = Default::default();
         let mut story = Story { folder, server, address, commands, token, run };
-        story.wait_for("the code to sign in with", || story.code().is_some());
+        story.wait_for("the code to sign in with", || story.server.setup_code().is_some());
         let readme = fs::read_to_string(root().join("README.md")).unwrap();
         let (_, section) = readme.split_once("\n## A server\n").unwrap();
         let mut blocks = section.split("```sh\n").skip(1).filter_map(|block| Some(block.split_once("```")?.0));
         let commands = blocks.find(|block| block.contains("curl")).unwrap();
         story.commands = commands
             .replace("http://127.0.0.1:7780", &format!("http://{}", story.address))
-            .replace("oxide_set_…", &story.code().unwrap());
+            .replace("oxide_set_…", &story.server.setup_code().unwrap());
         story
-    }
-
-    fn code(&self) -> Option<String> {
-        self.server.log().split_whitespace().find(|word| word.starts_with("oxide_set_")).map(str::to_owned)
     }
 
     /// The commands up to the line that begins so, with that line.
@@ -244,9 +247,9 @@ impl Story {
     }
 
     fn wait_for(&self, what: &str, mut condition: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         while !condition() {
-            assert!(Instant::now() < deadline, "waited 60 s for {what}\n{}", self.server.tail());
+            assert!(Instant::now() < deadline, "waited 120 s for {what}\n{}", self.server.tail());
             thread::sleep(Duration::from_millis(50));
         }
     }

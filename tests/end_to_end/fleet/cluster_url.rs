@@ -59,7 +59,7 @@ fn a_leader_with_a_wrong_address_is_named_to_who_asks() {
     let pipeline = fleet.pipeline(LONG);
     let began = Instant::now();
     let asked: Vec<_> = (0..fleet.servers.len()).map(|index| start(&fleet, index, pipeline)).collect();
-    assert!(began.elapsed() < Duration::from_secs(60), "asking two servers took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(120), "asking two servers took {:?}", began.elapsed());
     let told: Vec<&ClientError> = asked.iter().filter_map(|answer| answer.as_ref().err()).collect();
     let [told] = told[..] else { panic!("one of two servers leads: {asked:?}\n{}", fleet.logs()) };
     assert!(told.is_passing() && told.to_string().contains(wrong), "{told:?}");

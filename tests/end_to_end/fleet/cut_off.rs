@@ -5,7 +5,7 @@ use std::process::Command;
 use oxide_core::{event::EventKind, id::RunId, outcome::Status};
 
 use super::{
-    counter::Counter,
+    counter::{Counter, SLOW_AT_FIRST},
     deployment::{Fleet, Shape},
     gate::Gate,
     on_both,
@@ -20,25 +20,19 @@ on_both!(
 
 /// Another agent takes a new attempt. The first one comes back: what it reports is refused, and what it runs is ended.
 fn an_agent_is_cut_off_longer_than_its_lease(shape: Shape) {
-    let mut fleet = Fleet::start(shape);
-    fleet.agents.iter_mut().for_each(|agent| agent.stop());
+    let mut fleet = Fleet::of_servers(shape, &[]);
     let gate = Gate::to(fleet.server_address(0));
     fleet.join("far-away", Some(&gate));
-    let (counter, text) = Counter::new(fleet.folder(), 1200, "0.05");
+    let (counter, text) = Counter::new(fleet.folder(), 300, SLOW_AT_FIRST);
     let pipeline = fleet.pipeline(&text);
     let run = fleet.run(pipeline);
-    counter.wait_until(&fleet, 10);
+    counter.wait_until(&fleet, 3);
     gate.shut();
     fleet.join("near", None);
     fleet.wait_for("the second attempt", || counter.counted().len() == 2);
     gate.open();
-    // It counts to 1,200 in a minute or more; being told to stop takes a moment.
-    fleet.wait_for("the first attempt to be ended", || {
-        let before = counter.counted()[0];
-        std::thread::sleep(std::time::Duration::from_secs(1));
-        counter.counted()[0] == before
-    });
-    assert!(counter.counted()[0] < 1200, "the lost attempt ran to its end");
+    fleet.wait_for("the first attempt to be ended", || !is_at_work(run, 1));
+    assert!(counter.counted()[0] < 300, "the lost attempt ran to its end");
     let kept = counter.nothing_is_lost(&fleet, run);
     assert_eq!(kept.attempts, 2);
     let details = fleet.details(run);
@@ -60,7 +54,7 @@ fn it_says_how_it_fares(fleet: &Fleet, name: &str) {
     });
     for pair in beats.windows(2) {
         let pause = pair[1].millis_since(pair[0]);
-        assert!((1..=25_000).contains(&pause), "{pause} ms between two heartbeats");
+        assert!((1..=60_000).contains(&pause), "{pause} ms between two heartbeats");
     }
     let agent = find();
     assert!(agent.metrics.is_some_and(|metrics| metrics.memory_total_bytes > 0), "{agent:?}");
@@ -73,11 +67,10 @@ fn an_agent_with_a_container_is_cut_off_longer_than_its_lease(shape: Shape) {
         eprintln!("SKIPPED: containers need Docker");
         return;
     };
-    let mut fleet = Fleet::start(shape);
-    fleet.agents.iter_mut().for_each(|agent| agent.stop());
+    let mut fleet = Fleet::of_servers(shape, &[]);
     let gate = Gate::to(fleet.server_address(0));
     let far_away = fleet.join("far-away", Some(&gate));
-    let (counter, text) = Counter::in_container("oxide-test/busybox:1", fleet.folder(), 1200, "0.05");
+    let (counter, text) = Counter::in_container("oxide-test/busybox:1", fleet.folder(), 300, SLOW_AT_FIRST);
     let pipeline = fleet.pipeline(&text);
     let run = fleet.run(pipeline);
     let containers = |attempt: u32| {
@@ -87,7 +80,7 @@ fn an_agent_with_a_container_is_cut_off_longer_than_its_lease(shape: Shape) {
         assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
         String::from_utf8(found.stdout).unwrap().lines().count()
     };
-    fleet.wait_for("the job to count", || count_lines(&fleet, run, 1) >= 10);
+    fleet.wait_for("the job to count", || count_lines(&fleet, run, 1) >= 3);
     assert!(containers(1) > 0, "the job is not in a container");
     gate.shut();
     fleet.join("near", None);
@@ -98,13 +91,20 @@ fn an_agent_with_a_container_is_cut_off_longer_than_its_lease(shape: Shape) {
         fleet.agents[far_away].log().contains(&format!("attempt {run}/0/1: the server refused a report"))
     });
     fleet.wait_for("the container of the first attempt to go", || containers(1) == 0);
-    fleet.wait_for("the second attempt to come far", || count_lines(&fleet, run, 2) >= 600);
     let kept = counter.nothing_is_lost(&fleet, run);
     assert_eq!(kept.attempts, 2);
     assert_eq!(count_lines(&fleet, run, 1), told, "a report of the lost attempt was taken");
     assert_ne!(fleet.details(run).stages[0].jobs[0].attempts[0].status, Status::Success);
     fleet.wait_for("the container of the second attempt to go", || containers(2) == 0);
     fleet.says("an agent with a container is cut off longer than its lease", &kept);
+}
+
+/// Does a process of an attempt live on this machine? Its commands have the attempt in their environment.
+fn is_at_work(run: RunId, attempt: u32) -> bool {
+    let mark = format!("OXIDE_ATTEMPT={run}/0/{attempt}\0");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut environments = processes.map(|process| std::fs::read(process.path().join("environ")).unwrap_or_default());
+    environments.any(|environment| String::from_utf8_lossy(&environment).contains(&mark))
 }
 
 /// How many lines the log of an attempt has, which may not have begun.
@@ -114,8 +114,7 @@ fn count_lines(fleet: &Fleet, run: RunId, attempt: u32) -> usize {
 
 /// It spools what happens and hands it in: one attempt.
 fn an_agent_is_cut_off_for_a_moment(shape: Shape) {
-    let mut fleet = Fleet::start(shape);
-    fleet.agents.iter_mut().for_each(|agent| agent.stop());
+    let mut fleet = Fleet::of_servers(shape, &[]);
     let gate = Gate::to(fleet.server_address(0));
     fleet.join("far-away", Some(&gate));
     let (counter, text) = Counter::new(fleet.folder(), 120, "0.05");
@@ -123,7 +122,7 @@ fn an_agent_is_cut_off_for_a_moment(shape: Shape) {
     let run = fleet.run(pipeline);
     counter.wait_until(&fleet, 20);
     gate.shut();
-    counter.wait_until(&fleet, 80);
+    counter.wait_until(&fleet, 40);
     gate.open();
     let kept = counter.nothing_is_lost(&fleet, run);
     assert_eq!(kept.attempts, 1);

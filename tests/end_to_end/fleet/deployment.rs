@@ -1,7 +1,7 @@
 //! Servers and agents as an operator starts them, each a process of its own that can be killed.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -31,6 +31,7 @@ use super::{
     gate::Gate,
     process::Process,
 };
+use crate::oxide::free_port;
 
 /// What a deployment is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,7 +281,7 @@ impl Fleet {
 
     /// Asks the server that answered last, or the first that answers; waits while none does.
     pub fn block_on<T>(&self, ask: impl AsyncFn(Client) -> Result<T, ClientError>) -> T {
-        let deadline = Instant::now() + Duration::from_secs(90);
+        let deadline = Instant::now() + Duration::from_secs(180);
         loop {
             let mut last = None;
             let first = self.answers.load(Ordering::SeqCst);
@@ -304,7 +305,7 @@ impl Fleet {
         let url = format!("http://{}/api/v1/ready", self.server_address(index));
         self.wait_for("a server to be ready", || {
             self.runtime.block_on(async {
-                let asked = reqwest::Client::new().get(&url).timeout(Duration::from_secs(2)).send().await;
+                let asked = reqwest::Client::new().get(&url).timeout(Duration::from_secs(10)).send().await;
                 asked.is_ok_and(|answer| answer.status().is_success())
             })
         });
@@ -355,9 +356,8 @@ impl Fleet {
     }
 
     fn sign_in(&mut self) {
-        let code = self.servers[0].log();
-        let code = code.split_whitespace().find(|word| word.starts_with("oxide_set_")).map(str::to_owned);
-        let code = code.unwrap_or_else(|| panic!("no code to sign in with:\n{}", self.logs()));
+        self.wait_for("the code to sign in with", || self.servers[0].setup_code().is_some());
+        let code = self.servers[0].setup_code().expect("it is there");
         let setup = Setup { code, name: Some("ada".to_owned()), email: None };
         let done = self.block_on(async |client| client.set_up(&setup).await);
         self.token = done.token.token;
@@ -405,11 +405,11 @@ impl Fleet {
         }
     }
 
-    /// Waits two minutes at most.
+    /// Waits five minutes at most: a busy machine counts slowly.
     pub fn wait_for(&self, what: &str, mut condition: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + Duration::from_secs(300);
         while !condition() {
-            assert!(Instant::now() < deadline, "waited 120 s for {what}\n{}", self.logs());
+            assert!(Instant::now() < deadline, "waited 300 s for {what}\n{}", self.logs());
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -428,11 +428,6 @@ impl Fleet {
     pub fn logs(&self) -> String {
         self.servers.iter().chain(&self.agents).map(Process::tail).collect()
     }
-}
-
-/// A port that nobody listens on.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// An empty database behind a gate.

@@ -6,7 +6,7 @@ use oxide_core::{
 };
 
 use super::deployment::{Fleet, Shape};
-use crate::{oxide::Project, registry::Registry};
+use crate::oxide::{Ended, Project};
 
 #[test]
 fn a_plugin_of_the_server_runs_on_another_machine_without_an_account_there() {
@@ -15,14 +15,22 @@ fn a_plugin_of_the_server_runs_on_another_machine_without_an_account_there() {
     fleet.wait_for_agents(1);
     let address = fleet.server_address(0).to_string();
     let reference = format!("{address}/default/noop:1.0.0");
+    // A user without Docker.
     let mut project = Project::new();
+    for (variable, folder) in [("DOCKER_CONFIG", "docker"), ("OXIDE_CONFIG_DIR", "settings")] {
+        let folder = project.path(folder);
+        project.set(variable, folder.to_str().unwrap());
+    }
     let arguments = ["plugin", "push", "plugins/noop.wasm", &reference, "--json"];
     let stranger = project.oxide(&arguments);
     assert_ne!(stranger.code, 0, "who shows no token pushes nothing: {}", stranger.stdout);
-    let password = fleet.token().to_owned();
-    let registry = Registry { address: address.clone(), username: "ada".to_owned(), password };
-    registry.let_in(&mut project, &[&address], &registry.password);
+    assert!(stranger.stderr.contains("`oxide login URL`"), "{}", stranger.stderr);
+    let url = format!("http://{address}");
+    let mut login = project.command(&["login", &url]);
+    Ended::of(login.env("OXIDE_TOKEN", fleet.token()).output().unwrap()).expect(0);
     let pushed: serde_json::Value = serde_json::from_str(&project.oxide(&arguments).expect(0).stdout).unwrap();
+    let shown = project.oxide(&["plugin", "inspect", &reference]).expect(0).stdout;
+    assert!(shown.contains("noop"), "{shown}");
 
     let source = format!(
         "version: \"1\"\nname: own\nstages:\n  one:\n    environment: host\n    steps:\n      - uses: {reference}\n"
@@ -44,10 +52,11 @@ fn a_server_that_others_reach_lends_its_machine_only_if_its_operator_says_so() {
     let steps = "steps:\n      - run: echo here";
     let source = format!("version: \"1\"\nname: host\nstages:\n  one:\n    environment: host\n    {steps}\n");
     let run = fleet.run(fleet.pipeline(&source));
-    fleet.wait_for("a reason to wait", || fleet.details(run).stages[0].jobs[0].reason.is_some());
-    let job = fleet.details(run).stages.remove(0).jobs.remove(0);
-    let reason = job.reason.unwrap();
-    assert!(job.status == Status::Queued && reason.contains("host"), "{:?}: {reason}", job.status);
+    fleet.wait_for("the reason to wait", || {
+        let job = fleet.details(run).stages.remove(0).jobs.remove(0);
+        assert_eq!(job.status, Status::Queued, "{:?}", job.reason);
+        job.reason.is_some_and(|reason| reason.contains("host"))
+    });
     assert!(fleet.logs().contains("agent.host_jobs = true"), "{}", fleet.logs());
 
     fleet.servers[0].stop();

@@ -17,10 +17,33 @@ use super::{
     counter::Counter,
     deployment::{Fleet, Shape},
     postgres::Postgres,
+    process::Process,
 };
+use crate::oxide::free_port;
 
 /// How long NATS is away.
 const AWAY: Duration = Duration::from_secs(60);
+
+/// NATS never was there: the server says where it should be, serves, and does not wait for it in the end.
+#[test]
+fn nats_never_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listen, data) = (format!("127.0.0.1:{}", free_port()), folder.path().join("data").display().to_string());
+    let nats = format!("nats://127.0.0.1:{}", free_port());
+    let arguments = ["server", "--listen", &listen, "--data-dir", &data, "--no-agent", "--nats", &nats];
+    let mut server = Process::new(folder.path(), "server", arguments.map(str::to_owned).to_vec(), Vec::new());
+    server.start();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while server.setup_code().is_none() || !server.log().contains("no connection to NATS") {
+        assert!(Instant::now() < deadline, "{}", server.tail());
+        thread::sleep(Duration::from_millis(50));
+    }
+    let begun = Instant::now();
+    server.stop();
+    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?} to end\n{}", begun.elapsed(), server.tail());
+    let log = server.log();
+    assert!(log.contains(&nats) && !log.contains("client error"), "{log}");
+}
 
 /// All connections to PostgreSQL are cut and no new ones can be made for some seconds: leadership is lost and won again.
 #[test]
@@ -104,7 +127,8 @@ fn nats_is_down_for_a_minute() {
     let url = fleet.nats.as_ref().unwrap().url();
     let mut published = Vec::new();
     fleet.wait_for("the last event in the stream", || {
-        published = fleet.runtime.block_on(stored_events(&url));
+        // One that is just back may not answer in time.
+        published = fleet.runtime.block_on(stored_events(&url)).unwrap_or_default();
         published.iter().any(|(told, _)| told.event.run == Some(last) && is_end(told))
     });
     let in_order = published.windows(2).all(|pair| pair[0].0.seq < pair[1].0.seq);
@@ -140,16 +164,16 @@ fn has_all_events(fleet: &Fleet, run: RunId, published: &[(NumberedEvent, String
 }
 
 /// All that the stream of events holds, in its order, with the subjects.
-async fn stored_events(url: &str) -> Vec<(NumberedEvent, String)> {
-    let client = async_nats::connect(url).await.unwrap();
-    let stream = jetstream::new(client).get_stream("OXIDE_EVENTS").await.unwrap();
-    let count = usize::try_from(stream.get_info().await.unwrap().state.messages).unwrap();
-    let consumer = stream.create_consumer(OrderedConfig::default()).await.unwrap();
-    let messages: Vec<_> = consumer.messages().await.unwrap().take(count).collect().await;
+async fn stored_events(url: &str) -> Result<Vec<(NumberedEvent, String)>, async_nats::Error> {
+    let client = async_nats::connect(url).await?;
+    let stream = jetstream::new(client).get_stream("OXIDE_EVENTS").await?;
+    let count = usize::try_from(stream.get_info().await?.state.messages)?;
+    let consumer = stream.create_consumer(OrderedConfig::default()).await?;
+    let messages: Vec<_> = consumer.messages().await?.take(count).collect().await;
     let read = messages.into_iter().map(|message| {
-        let message = message.unwrap();
+        let message = message?;
         let event: NumberedEvent = serde_json::from_slice(&message.payload).unwrap();
-        (event, message.subject.to_string())
+        Ok::<_, async_nats::Error>((event, message.subject.to_string()))
     });
     read.collect()
 }

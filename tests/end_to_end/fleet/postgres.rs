@@ -11,7 +11,8 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::deployment::{Shape, free_port};
+use super::deployment::Shape;
+use crate::oxide::free_port;
 
 /// The account that the server runs as: it refuses to run as root.
 const ACCOUNT: &str = "postgres";

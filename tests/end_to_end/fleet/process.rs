@@ -65,7 +65,7 @@ impl Process {
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
-            let deadline = Instant::now() + Duration::from_secs(20);
+            let deadline = Instant::now() + Duration::from_secs(120);
             while child.try_wait().unwrap().is_none() {
                 assert!(Instant::now() < deadline, "{} does not stop; its log:\n{}", self.name, self.log());
                 thread::sleep(Duration::from_millis(20));
@@ -80,6 +80,13 @@ impl Process {
     /// What it said so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The code to sign in with, once a server has printed it whole.
+    pub fn setup_code(&self) -> Option<String> {
+        let log = self.log();
+        let (lines, _) = log.rsplit_once('\n')?;
+        lines.split_whitespace().find(|word| word.starts_with("oxide_set_")).map(str::to_owned)
     }
 
     /// The last that it said, under its name.

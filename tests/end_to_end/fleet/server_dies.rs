@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use super::{
-    counter::Counter,
+    counter::{Counter, SLOW_AT_FIRST},
     deployment::{Fleet, Shape},
     on_both,
 };
@@ -36,10 +36,10 @@ fn a_server_is_killed_in_the_middle_of_a_stage(shape: Shape) {
 /// Both come back: the old attempt is visible as lost, a new one counts from the beginning.
 fn a_server_and_an_agent_are_killed_together(shape: Shape) {
     let mut fleet = Fleet::start(shape);
-    let (counter, text) = Counter::new(fleet.folder(), 60, "0.05");
+    let (counter, text) = Counter::new(fleet.folder(), 60, SLOW_AT_FIRST);
     let pipeline = fleet.pipeline(&text);
     let run = fleet.run(pipeline);
-    counter.wait_until(&fleet, 20);
+    counter.wait_until(&fleet, 3);
     fleet.servers.iter_mut().for_each(|server| server.kill());
     fleet.agents.iter_mut().for_each(|agent| agent.kill());
     fleet.servers.iter_mut().for_each(|server| server.start());

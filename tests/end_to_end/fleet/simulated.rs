@@ -13,10 +13,8 @@ use oxide_agent::link::{HttpsLink, Servers, join};
 use oxide_client::Client;
 use oxide_core::{
     api::agent::{JoinAgent, NewAgentToken},
-    effects::StepEffects,
     event::StepRecord,
     id::{AgentId, AttemptId, StepIndex},
-    limit::{Limits, Usage},
     outcome::Status,
     protocol::{
         AgentCapability, Complete, Heartbeat, JobOutcome, Lease, LinkError, OrchestratorLink, Register, Report,
@@ -117,20 +115,7 @@ fn started(step: StepIndex) -> StepChange {
 
 fn completed(step: StepIndex) -> StepChange {
     let at = now();
-    let record = StepRecord {
-        status: Status::Success,
-        reason: None,
-        failure: None,
-        try_number: 1,
-        started_at: at,
-        ended_at: at,
-        usage: Usage::default(),
-        limits: Limits::default(),
-        effects: StepEffects::default(),
-        outputs: serde_json::Map::new(),
-        annotations: Vec::new(),
-        summary: String::new(),
-    };
+    let record = StepRecord::of_end(Status::Success, at, at);
     StepChange { step, at, kind: StepChangeKind::Completed(Box::new(record)) }
 }
 

@@ -1,7 +1,7 @@
 //! A collector of OpenTelemetry hears of each run, also of those that ended while it was away.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -27,9 +27,14 @@ stages:
 #[test]
 fn a_collector_hears_of_each_run_once_it_is_there() {
     let is_there = Arc::new(AtomicBool::new(false));
-    let answers = is_there.clone();
-    let collector = WebServer::start_with(Answers::of(move |_| {
-        if answers.load(Ordering::SeqCst) { (200, "{}".to_owned()) } else { (503, "{}".to_owned()) }
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let (answers, takes) = (is_there.clone(), taken.clone());
+    let collector = WebServer::start_with(Answers::of(move |request| {
+        if !answers.load(Ordering::SeqCst) {
+            return (503, "{}".to_owned());
+        }
+        takes.lock().unwrap().push(request.to_owned());
+        (200, "{}".to_owned())
     }));
     let endpoint = format!("http://127.0.0.1:{}", collector.port);
     let settings = [("OXIDE_SERVER_TRACES_ENDPOINT", endpoint.as_str()), ("OXIDE_SERVER_TRACES_HEADERS", "x-team=ci")];
@@ -44,12 +49,13 @@ fn a_collector_hears_of_each_run_once_it_is_there() {
     fleet.servers[0].kill();
     fleet.servers[0].start();
     is_there.store(true, Ordering::SeqCst);
+    let spans = |run: RunId| spans(&taken.lock().unwrap(), run);
     let second = fleet.run(pipeline);
-    fleet.wait_for("both traces", || !spans(&collector, first).is_empty() && !spans(&collector, second).is_empty());
+    fleet.wait_for("both traces", || !spans(first).is_empty() && !spans(second).is_empty());
 
-    let untold = [first, second].into_iter().filter(|run| spans(&collector, *run).is_empty()).count();
+    let untold = [first, second].into_iter().filter(|run| spans(*run).is_empty()).count();
     assert!(collector.seen().to_lowercase().contains("x-team: ci"));
-    let spans = spans(&collector, first);
+    let spans = spans(first);
     let text = |span: &Json, key: &str| span[key].as_str().unwrap().to_owned();
     let names: Vec<String> = spans.iter().map(|span| text(span, "name")).collect();
     assert_eq!(names, ["traced", "one", "one", "goes well", "goes wrong"], "run, stage, job, steps");
@@ -66,14 +72,13 @@ fn a_collector_hears_of_each_run_once_it_is_there() {
     fleet.tells("a server is killed while its collector of traces is away", untold, "2 runs, all of them traced");
 }
 
-/// The spans of the newest telling of a run.
-fn spans(collector: &WebServer, run: RunId) -> Vec<Json> {
+/// The spans of the newest telling of a run among these requests.
+fn spans(requests: &[String], run: RunId) -> Vec<Json> {
     let trace = run.to_string().replace('-', "");
-    let seen = collector.seen();
-    let told = seen.split("\n---\n").filter_map(|request| {
+    let told = requests.iter().rev().find_map(|request| {
         let body: Json = serde_json::from_str(&request[request.find('{')?..]).ok()?;
         let spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array()?.clone();
         (spans[0]["traceId"] == trace.as_str()).then_some(spans)
     });
-    told.last().unwrap_or_default()
+    told.unwrap_or_default()
 }

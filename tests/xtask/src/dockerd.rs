@@ -69,7 +69,7 @@ impl Dockerd {
     }
 
     fn wait_until_ready(&self) -> Outcome {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while Instant::now() < deadline {
             let version = self.docker().arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
             if version.is_ok_and(|status| status.success()) {
@@ -79,7 +79,7 @@ impl Dockerd {
         }
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         let tail: Vec<&str> = log.lines().rev().take(10).collect();
-        Err(format!("dockerd did not get ready within 30 s; its log ends with\n{}", tail.join("\n")))
+        Err(format!("dockerd did not get ready within 120 s; its log ends with\n{}", tail.join("\n")))
     }
 
     /// Makes an image of one static busybox with a link for each of its tools, and one that can compile, too.

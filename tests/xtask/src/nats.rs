@@ -59,7 +59,7 @@ impl Nats {
     }
 
     fn wait_until_ready(&self) -> Outcome {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while Instant::now() < deadline {
             if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
                 return Ok(());
@@ -67,7 +67,7 @@ impl Nats {
             thread::sleep(Duration::from_millis(20));
         }
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        Err(format!("the NATS server did not get ready within 30 s; its log is\n{log}"))
+        Err(format!("the NATS server did not get ready within 120 s; its log is\n{log}"))
     }
 }
 

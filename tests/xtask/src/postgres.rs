@@ -82,7 +82,7 @@ impl Postgres {
     }
 
     fn wait_until_ready(&self, asking: &Path) -> Outcome {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         while Instant::now() < deadline {
             let answer = Command::new(asking)
                 .args(["--quiet", "--host", "127.0.0.1", "--port", &self.port.to_string()])
@@ -94,7 +94,7 @@ impl Postgres {
             thread::sleep(Duration::from_millis(50));
         }
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        Err(format!("PostgreSQL did not get ready within 60 s; its log is\n{log}"))
+        Err(format!("PostgreSQL did not get ready within 180 s; its log is\n{log}"))
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
         .join()
         .unwrap()
         .unwrap_or_default();
-        for _ in 0..250 {
+        for _ in 0..6000 {
             if port == 0 || TcpStream::connect(("127.0.0.1", port)).is_err() {
                 let _ = std::fs::remove_dir_all(folder);
                 return;

@@ -60,7 +60,7 @@ impl Registry {
     }
 
     fn wait_until_ready(&self) -> Outcome {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while Instant::now() < deadline {
             if TcpStream::connect(&self.address).is_ok() {
                 return Ok(());
@@ -68,7 +68,7 @@ impl Registry {
             thread::sleep(Duration::from_millis(50));
         }
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        Err(format!("the registry did not get ready within 30 s; its log is\n{log}"))
+        Err(format!("the registry did not get ready within 120 s; its log is\n{log}"))
     }
 }
 

@@ -72,7 +72,7 @@ impl S3 {
 
     /// Makes the bucket, which works once all parts of the server have found each other.
     fn make_bucket(&self, program: &Path, master: u16, filer: u16) -> Outcome {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         let (mut last, mut made) = (String::new(), false);
         while Instant::now() < deadline {
             let mut shell = Command::new(program)
@@ -89,7 +89,7 @@ impl S3 {
                 let _ = writeln!(input, "s3.bucket.create -name {BUCKET}");
             }
             // It waits for a master that never comes; a new one finds it.
-            wait(&mut shell, Duration::from_secs(10));
+            wait(&mut shell, Duration::from_secs(30));
             let output = shell.wait_with_output().map_err(|error| format!("its shell did not end: {error}"))?;
             last = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             // Made by an earlier turn, whose answer may have been lost.
@@ -101,7 +101,7 @@ impl S3 {
         }
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         let tail: Vec<&str> = log.lines().rev().take(10).collect();
-        Err(format!("the S3 server did not get ready within 60 s: {last}; its log ends with\n{}", tail.join("\n")))
+        Err(format!("the S3 server did not get ready within 180 s: {last}; its log ends with\n{}", tail.join("\n")))
     }
 
     fn answers(&self) -> bool {
