@@ -280,6 +280,7 @@ fn services_of_a_fork_reach_no_network_unless_the_pipeline_says_so() {
     });
     let container = "{ container: \"oxide-test/busybox:1\" }";
     let network_of_service = |project: &Project| {
+        wait_for("the run before to have left nothing", || engine.containers(&service).is_empty());
         let child = project.command(&["run", "--trust", "fork"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let child = child.unwrap();
         wait_for("the service", || !engine.containers(&service).is_empty());

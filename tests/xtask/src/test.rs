@@ -11,12 +11,20 @@ use crate::{
     registry::{self, Registry},
     registry_clients,
     s3::S3,
-    tools::{Outcome, cargo, root, say, succeed, target},
+    tools::{Outcome, cargo, is_ci, root, say, succeed, target},
 };
+
+/// How many tests of a program run at the same time.
+const THREADS: &str = "RUST_TEST_THREADS";
+
+/// Twice as many as there are cores: most of them wait for programs, clocks and leases.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |cores| 2 * cores.get())
+}
 
 /// Runs all tests. Further words go to `cargo test`.
 pub fn run(words: &[&str]) -> Outcome {
-    let all_or_nothing = std::env::var("CI").is_ok_and(|value| value == "true");
+    let all_or_nothing = is_ci();
     guests::ensure_target()?;
     let missing = packages::ensure(&[
         ("git", "git"),
@@ -62,6 +70,9 @@ pub fn run(words: &[&str]) -> Outcome {
         tests.arg("--no-fail-fast");
     }
     tests.args(words);
+    if std::env::var_os(THREADS).is_none() {
+        tests.env(THREADS, threads().to_string());
+    }
     match &engine {
         Some(engine) => tests.env("OXIDE_TEST_DOCKER_HOST", engine.host()),
         None => tests.env_remove("OXIDE_TEST_DOCKER_HOST"),

@@ -30,10 +30,19 @@ pub fn oxide() -> PathBuf {
     target().join("debug").join("oxide")
 }
 
+/// Is this a run of CI, where nothing may be skipped?
+pub fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
 /// A cargo command in the root of the checkout.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
+    if is_ci() {
+        // What nobody builds a second time need not be remembered.
+        command.env("CARGO_INCREMENTAL", "0");
+    }
     command
 }
 
