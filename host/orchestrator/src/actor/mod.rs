@@ -97,6 +97,10 @@ pub(crate) struct Actor {
     next_pruning: Duration,
     last_turn: Instant,
     last_write: Instant,
+    /// When the last turn failed that was no message's fault; none once one was stored, or nothing has failed for a while.
+    failed_at: Option<Instant>,
+    /// When it was tried last whether the store can be written.
+    last_try: Instant,
     shutdown: Vec<Answer<()>>,
     /// Messages of a turn that could not be stored, to be taken one by one.
     apart: VecDeque<Command>,
@@ -123,6 +127,8 @@ impl Actor {
             next_pruning: Duration::ZERO,
             last_turn: Instant::now(),
             last_write: Instant::now(),
+            failed_at: None,
+            last_try: Instant::now(),
             shutdown: Vec::new(),
             apart: VecDeque::new(),
             was_loaded: false,
@@ -212,6 +218,10 @@ impl Actor {
 
     /// Makes sure that this server still leads, if nothing else has told it for a while.
     async fn check(&mut self) {
+        if self.failed_at.is_some() && self.last_try.elapsed() >= CHECK {
+            self.last_try = Instant::now();
+            self.try_to_store().await;
+        }
         if self.last_write.elapsed() < CHECK || self.is_deposed {
             return;
         }
@@ -220,9 +230,7 @@ impl Actor {
             let cause = crate::error::Cause::of(&error).chain();
             tracing::warn!(cause, "this server leads no more");
             self.is_deposed = true;
-            return;
         }
-        self.try_to_store().await;
     }
 
     /// Lets a run that is executed here take in an event. Tells whether there is one.

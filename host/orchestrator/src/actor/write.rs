@@ -16,6 +16,8 @@ use crate::{
 
 /// The cursor that counts how often it was tried whether the store can be written again.
 const TRIES: &str = "orchestrator: tries to write";
+/// So long after a turn that could not be stored it is enough that something can be.
+const CALM: Duration = Duration::from_secs(5);
 /// How often, and with which pauses, secrets are asked for before a job is given up.
 const SECRET_TRIES: u32 = 3;
 const SECRET_PAUSE: Duration = Duration::from_millis(500);
@@ -61,25 +63,31 @@ impl Actor {
         }
         let shown = Cause::of(&*cause).chain();
         tracing::error!(cause = shown, "a turn could not be stored");
-        // What is wrong with one message is not wrong with the store.
-        if !cause.is_about_content() {
+        // What is wrong with one message is not wrong with the store, and what goes wrong once may be a conflict.
+        if !cause.is_about_content() && self.failed_at.replace(Instant::now()).is_some() {
             self.parts.problem.send_replace(Some(shown));
         }
         self.go_back().await;
-        // Nothing else may be written for long: some time passes before it is tried.
-        self.last_write = Instant::now();
     }
 
-    /// After a turn that could not be stored there may be nothing to write for long: finds out whether it could be done by now.
+    /// After a turn that could not be stored there may be nothing to write for long: finds out whether it could be done by
+    /// now. A little finds room where a turn found none, so that alone is no end of the trouble.
     pub(super) async fn try_to_store(&mut self) {
-        if self.parts.problem.borrow().is_none() {
-            return;
-        }
+        let is_over = self.failed_at.is_none_or(|at| at.elapsed() >= CALM);
         match write_something(&self.parts.writer).await {
-            Ok(()) => drop(self.parts.problem.send_replace(None)),
-            Err(error) if error.is_leadership_lost() => self.is_deposed = true,
+            Ok(()) if is_over => self.has_stored(),
+            Ok(()) => {}
+            Err(error) if error.is_leadership_lost() => {
+                tracing::warn!(cause = Cause::of(&error).chain(), "this server leads no more");
+                self.is_deposed = true;
+            }
             Err(error) => drop(self.parts.problem.send_replace(Some(Cause::of(&error).chain()))),
         }
+    }
+
+    fn has_stored(&mut self) {
+        self.failed_at = None;
+        self.parts.problem.send_if_modified(|problem| problem.take().is_some());
     }
 
     /// What the machines know is ahead of the store: goes back to what is stored. Until that can be read there is nothing
@@ -109,7 +117,7 @@ impl Actor {
         transaction.commit().await.map_err(Arc::new)?;
         self.last_write = Instant::now();
         if !turn.batch.is_empty() {
-            self.parts.problem.send_if_modified(|problem| problem.take().is_some());
+            self.has_stored();
         }
         let events = turn.batch.events().to_vec();
         if !events.is_empty() {
