@@ -19,6 +19,8 @@ const RECONNECT_MAX_MS: u64 = 1_000;
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// How often the log tells of the same problem again.
 const REMIND_EVERY: Duration = Duration::from_secs(10 * 60);
+/// A connection that stood so long does not just come and go.
+const STEADY: Duration = Duration::from_secs(60);
 /// How many problems the log tells of one after the other.
 const PROBLEMS_MAX: usize = 8;
 
@@ -97,6 +99,8 @@ struct Away {
     /// What the log has told of it, and when it told something last.
     told: Vec<String>,
     told_at: Option<Instant>,
+    /// When it was there last.
+    back_at: Option<Instant>,
 }
 
 impl Nats {
@@ -189,8 +193,9 @@ impl Shared {
     fn on_event(&self, event: &Event) {
         match event {
             Event::Connected => {
-                *self.lock() = Away::default();
-                tracing::info!(servers = self.servers, "connected to NATS");
+                if self.lock().is_back(Instant::now()) {
+                    tracing::info!(servers = self.servers, "connected to NATS");
+                }
             }
             Event::Disconnected | Event::Closed => {
                 self.interruptions.send_modify(|count| *count += 1);
@@ -231,9 +236,21 @@ impl Shared {
 }
 
 impl Away {
+    /// The connection stands. Is that worth a line of the log? Not if it comes and goes.
+    fn is_back(&mut self, now: Instant) -> bool {
+        self.problem = None;
+        let is_steady = self.back_at.is_none_or(|at| now.saturating_duration_since(at) >= STEADY);
+        self.back_at = Some(now);
+        is_steady
+    }
+
     /// Remembers a problem. Is it worth a line of the log? One that is new is, and now and then one that goes on.
     fn hear(&mut self, problem: &str, now: Instant) -> bool {
         self.problem = Some(problem.to_owned());
+        // Of a connection that stood for a while all is new.
+        if self.back_at.is_some_and(|at| now.saturating_duration_since(at) >= STEADY) {
+            *self = Away { problem: self.problem.take(), ..Away::default() };
+        }
         let is_new = self.told.len() < PROBLEMS_MAX && !self.told.iter().any(|told| told == problem);
         let is_due = self.told_at.is_none_or(|at| now.saturating_duration_since(at) >= REMIND_EVERY);
         if is_new {
@@ -326,6 +343,18 @@ mod tests {
         // A server that says another thing each time does not fill the log.
         let told = (0..100).filter(|number| hear(&number.to_string(), 603)).count();
         assert_eq!(told, PROBLEMS_MAX - 2);
+    }
+
+    #[test]
+    fn the_log_tells_once_of_a_connection_that_comes_and_goes() {
+        let (begun, mut away) = (Instant::now(), Away::default());
+        let at = |seconds: u64| begun + Duration::from_secs(seconds);
+        assert!(away.is_back(at(0)) && away.hear("it broke off", at(100)));
+        assert!(away.hear("refused", at(101)));
+        assert!(away.is_back(at(102)));
+        assert!(!away.hear("it broke off", at(103)) && !away.is_back(at(104)) && away.problem.is_none());
+        assert!(!away.hear("it broke off", at(105)) && !away.is_back(at(106)));
+        assert!(away.hear("it broke off", at(200)), "it stood for a while");
     }
 
     #[tokio::test]
