@@ -68,18 +68,18 @@ impl Asking<'_> {
         Ok(self.issuers.documents.put(issuer, self.now, found))
     }
 
-    /// The keys of an issuer, if they were asked for not long ago. There may be newer ones.
-    pub fn known_keys(self, issuer: &str) -> Option<Arc<JwkSet>> {
-        self.issuers.keys.get(issuer, self.now)
+    /// The keys at an address, if they were asked for not long ago. There may be newer ones.
+    pub fn known_keys(self, jwks_uri: &str) -> Option<Arc<JwkSet>> {
+        self.issuers.keys.get(jwks_uri, self.now)
     }
 
-    /// The keys that an issuer has now.
+    /// The keys that are at an address now.
     ///
     /// # Errors
     /// It cannot be reached.
-    pub async fn keys(self, issuer: &str, jwks_uri: &str) -> Result<Arc<JwkSet>, ProviderError> {
+    pub async fn keys(self, jwks_uri: &str) -> Result<Arc<JwkSet>, ProviderError> {
         let found = read_keys(ask("the keys", self.http.get(url(jwks_uri, "")?)).await?);
-        Ok(self.issuers.keys.put(issuer, self.now, found))
+        Ok(self.issuers.keys.put(jwks_uri, self.now, found))
     }
 }
 
@@ -89,7 +89,7 @@ fn read_keys(set: Json) -> JwkSet {
     JwkSet { keys: keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok()).collect() }
 }
 
-/// Things by the address of their issuer, and since when they are known.
+/// Things by their address, and since when they are known.
 struct Kept<T>(Mutex<HashMap<String, (Timestamp, Arc<T>)>>);
 
 impl<T> Default for Kept<T> {
@@ -99,16 +99,16 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    fn get(&self, issuer: &str, now: Timestamp) -> Option<Arc<T>> {
+    fn get(&self, address: &str, now: Timestamp) -> Option<Arc<T>> {
         let kept = self.lock();
         // A clock that was set back keeps nothing longer.
         let is_fresh = |since: Timestamp| (0..KEPT_MS).contains(&now.0.saturating_sub(since.0));
-        kept.get(issuer).filter(|(since, _)| is_fresh(*since)).map(|(_, thing)| Arc::clone(thing))
+        kept.get(address).filter(|(since, _)| is_fresh(*since)).map(|(_, thing)| Arc::clone(thing))
     }
 
-    fn put(&self, issuer: &str, now: Timestamp, thing: T) -> Arc<T> {
+    fn put(&self, address: &str, now: Timestamp, thing: T) -> Arc<T> {
         let thing = Arc::new(thing);
-        self.lock().insert(issuer.to_owned(), (now, Arc::clone(&thing)));
+        self.lock().insert(address.to_owned(), (now, Arc::clone(&thing)));
         thing
     }
 

@@ -85,11 +85,11 @@ pub async fn identify(
     let Asking { http, now, .. } = asking;
     let discovery = asking.document(issuer).await?;
     let tokens: Tokens = ask("the tokens", token_request(http, provider, &discovery, begun, code)?).await?;
-    let claims = match asking.known_keys(issuer).map(|keys| verify(&tokens.id_token, &keys)) {
+    let claims = match asking.known_keys(&discovery.jwks_uri).map(|keys| verify(&tokens.id_token, &keys)) {
         Some(Ok(claims)) => claims,
         // It may be signed with a new key.
         Some(Err(_)) | None => {
-            let keys = asking.keys(issuer, &discovery.jwks_uri).await?;
+            let keys = asking.keys(&discovery.jwks_uri).await?;
             verify(&tokens.id_token, &keys)?
         }
     };
