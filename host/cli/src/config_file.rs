@@ -13,7 +13,7 @@ pub fn line(text: &str, error: &toml::de::Error) -> Option<usize> {
 /// A mistake in one line, with the key that it is about; of a key that nobody knows with the one of the settings that was
 /// probably meant. The line itself, which may hold a secret, is not shown.
 pub fn problem(error: &toml::de::Error, settings: &[Setting]) -> String {
-    let message = error.message().trim().replace('\n', " ");
+    let message = without_value(&error.message().trim().replace('\n', " "));
     let place = place(error);
     let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
     let Some((key, rest)) = unknown else {
@@ -27,6 +27,16 @@ pub fn problem(error: &toml::de::Error, settings: &[Setting]) -> String {
         Some(meant) => format!("unknown field `{key}`{place} (did you mean `{meant}`?)"),
         None => format!("unknown field `{key}`{place}{rest}"),
     }
+}
+
+/// The same without a value that is of the wrong kind, which may be a secret: the kind that it is of is told.
+fn without_value(message: &str) -> String {
+    let parts = ["invalid type: ", "invalid value: "].iter().find_map(|what| {
+        let (found, expected) = message.strip_prefix(what)?.rsplit_once(", expected ")?;
+        let kind = found.split(['`', '"']).next()?.trim_end();
+        Some(format!("{what}{kind}, expected {expected}"))
+    });
+    parts.unwrap_or_else(|| message.to_owned())
 }
 
 /// The key that a mistake is about, words with dots between them; none if it is about the file as a whole.
@@ -83,11 +93,18 @@ mod tests {
     #[test]
     fn a_value_of_another_kind_is_told_with_its_key() {
         for (text, at, problem) in [
-            ("listen = 5", 1, "`listen`: invalid type: integer `5`, expected a string"),
-            ("listen = \"a\"\n[agent]\nslots = true", 3, "`agent.slots`: invalid type: boolean `true`, expected u32"),
-            ("agent.labels = [\n\"a\",\n7]", 3, "`agent.labels`: invalid type: integer `7`, expected a string"),
+            ("listen = 5", 1, "`listen`: invalid type: integer, expected a string"),
+            ("listen = \"a\"\n[agent]\nslots = true", 3, "`agent.slots`: invalid type: boolean, expected u32"),
+            ("agent.labels = [\n\"a\",\n7]", 3, "`agent.labels`: invalid type: integer, expected a string"),
         ] {
             assert_eq!(told(text), (Some(at), problem.to_owned()));
+        }
+        for (message, shown) in [
+            ("invalid type: string \"a, expected b\", expected u32", "invalid type: string, expected u32"),
+            ("invalid value: floating point `1.5`, expected u8", "invalid value: floating point, expected u8"),
+            ("missing field `a`", "missing field `a`"),
+        ] {
+            assert_eq!(without_value(message), shown);
         }
         let (_, problem) = told("listen = \"secret");
         assert!(!problem.contains("secret"), "{problem}");

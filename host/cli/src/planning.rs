@@ -93,7 +93,7 @@ fn supply(
     }
     let data = project::data_directory(data_dir)?;
     let policy = registries::policy(&project.directory)?;
-    Ok(Some(Supply::in_directory(&data, policy, choices.registries.registries()?, |reference| {
+    Ok(Some(Supply::in_directory(&data, policy, choices.registries.registries(), |reference| {
         eprintln!("{}", Paint { colour: Terminal::stderr().colour }.dim(&format!("fetching {reference}")));
     })))
 }

@@ -10,7 +10,7 @@ use oxide_planner::{
 use oxide_registry::{
     Lock, PluginStore,
     lock::{self, file::LockFileError},
-    oci::{Client, MoveError, OciError, OciReference, Publication, publication},
+    oci::{Client, MoveError, OciError, OciReference, Publication, ServerLogin, publication},
     policy::{Policy, Signer, VerifyError},
     signature::KeptSignatures,
 };
@@ -31,15 +31,23 @@ pub struct RegistryArguments {
 impl RegistryArguments {
     /// A client with the accounts of the user.
     pub fn client(&self) -> Result<Client, Failure> {
-        client(&self.registries()?)
+        client(&self.registries())
     }
 
     /// The same for who makes clients.
-    pub fn registries(&self) -> Result<Registries, Failure> {
-        // Who has no home has signed in nowhere.
-        let logins = Home::find().ok().map(|home| home.logins()).transpose()?.unwrap_or_default();
-        Ok(Registries { insecure_hosts: self.insecure.clone(), logins, ..Registries::default() })
+    pub fn registries(&self) -> Registries {
+        Registries { insecure_hosts: self.insecure.clone(), logins: logins(), ..Registries::default() }
     }
+}
+
+/// Where the user has signed in. Most registries need none of it, so what cannot be read is told and no more.
+fn logins() -> Vec<ServerLogin> {
+    // Who has no home has signed in nowhere.
+    let read = Home::find().map_or(Ok(Vec::new()), |home| home.logins());
+    read.unwrap_or_else(|failure| {
+        failure.print();
+        Vec::new()
+    })
 }
 
 /// A client for these registries.

@@ -31,6 +31,8 @@ const FIRST_SILENCE: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(3);
 /// The longest pause between two questions while it does not wait: most likely a step has nothing to say.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+/// How long lines that have come wait for what is told before them.
+const ASIDE: Duration = Duration::from_secs(2);
 
 /// How much is told of what steps left beside their logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +63,9 @@ pub async fn watch(client: &Client, run: RunId, query: &LogQuery, style: Style) 
         match silence.until_next(&mut stream).await? {
             Some(LogPart::Lines(lines)) => {
                 let attempt = (lines.job, lines.attempt);
-                // If the server is away just now, it is told at the end.
+                // If the server is away just now, it is told at the end: the lines do not wait for it.
                 if shown.is_another(attempt)
-                    && let Ok(now) = client.run(run).await
+                    && let Ok(Ok(now)) = tokio::time::timeout(ASIDE, client.run(run)).await
                 {
                     let told = shown.earlier(&now, attempt, query, &mut stdout().lock());
                     told.map_err(|error| Failure::unwritable(&error))?;

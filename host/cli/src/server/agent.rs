@@ -12,6 +12,7 @@ use std::{
 use oxide_agent::{Session, Wish};
 use oxide_api::engine::Engine;
 use oxide_core::id::AgentId;
+use reqwest::Url;
 use uuid::Uuid;
 
 use super::config::ServerConfig;
@@ -35,12 +36,12 @@ pub struct EmbeddedAgent {
 /// The name of the agent: what is said, or that of a server. One of several servers has its address behind it, by which people
 /// tell them apart.
 pub fn name(said: Option<&str>, cluster_url: Option<&str>) -> String {
-    let place = cluster_url.and_then(|url| url.split_once("://")).map(|(_, place)| place);
-    match (said, place) {
-        (Some(said), _) => said.to_owned(),
-        (None, Some(place)) => format!("server@{}", place.trim_end_matches('/')),
-        (None, None) => "server".to_owned(),
-    }
+    let place = || {
+        let url = Url::parse(cluster_url?).ok()?;
+        let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+        Some(format!("server@{}{port}", url.host_str()?))
+    };
+    said.map(str::to_owned).or_else(place).unwrap_or_else(|| "server".to_owned())
 }
 
 /// Starts the agent with this name.
@@ -126,6 +127,7 @@ mod tests {
         assert_eq!(name(None, None), "server");
         assert_eq!(name(None, Some("http://10.0.0.5:7780")), "server@10.0.0.5:7780");
         assert_eq!(name(None, Some("https://ci-1.lan")), "server@ci-1.lan");
+        assert_eq!(name(None, Some("http://ada:word@ci-1.lan:80/a")), "server@ci-1.lan");
         assert_eq!(name(Some("mine"), Some("http://10.0.0.5:7780")), "mine");
     }
 

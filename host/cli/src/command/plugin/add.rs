@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
     let policy = registries::policy(&project)?;
     let data = project::data_directory(data_dir)?;
     let (store, kept) = (registries::store(&data), registries::kept_signatures(&data));
-    let from = arguments.registries.registries()?;
+    let from = arguments.registries.registries();
     let client = registries::client(&from)?;
     let (published, signers) = local_engine::in_runtime(async {
         let published = registries::find(&client, &reference, &store).await?;

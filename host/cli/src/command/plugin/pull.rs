@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments, data_dir: Option<&Path>) -> Result<Exit, Failu
     let policy = registries::policy(&project)?;
     let data = project::data_directory(data_dir)?;
     let (store, kept) = (registries::store(&data), registries::kept_signatures(&data));
-    let from = arguments.registries.registries()?;
+    let from = arguments.registries.registries();
     let client = registries::client(&from)?;
     let mut pulled = Vec::new();
     local_engine::in_runtime(async {
