@@ -85,7 +85,12 @@ fn start(project: &Project) -> Child {
 
 /// Presses Ctrl-C again and again. Presses within a second count as one, by the time when the program hears them.
 fn press_until_it_ends(mut child: Child) -> Ended {
+    let began = Instant::now();
     while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(120) {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
         signal(&child, "INT");
         std::thread::sleep(Duration::from_millis(1200));
     }

@@ -110,10 +110,13 @@ pub fn run(words: &[&str]) -> Outcome {
         }
         None => tests.env_remove("OXIDE_TEST_POSTGRES").env_remove("OXIDE_TEST_POSTGRES_PROGRAMS"),
     };
-    succeed(&mut tests)?;
+    let tested = succeed(&mut tests);
+    if !all_or_nothing {
+        tested.clone()?;
+    }
     say("testing the pure parts of the plugins");
     let mut plugins = cargo(&["test", "--quiet", "--target-dir"]);
-    succeed(plugins.arg(target().join("guests")).current_dir(root().join("plugins")))
+    tested.and(succeed(plugins.arg(target().join("guests")).current_dir(root().join("plugins"))))
 }
 
 /// Can plugins in other languages be built here?
