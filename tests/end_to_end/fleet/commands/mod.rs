@@ -2,12 +2,14 @@
 //!
 //! `access` signs in and out, `runs` starts runs of a repository and looks at them, `people` stops runs, approves and sees after
 //! agents, `data` backs up, restores and changes the master key, `told` reads what is said of mistakes, waits and losses.
+//! `unread` asks for logs and leaves them lying.
 
 mod access;
 mod data;
 mod people;
 mod runs;
 mod told;
+mod unread;
 
 use std::{
     fs,

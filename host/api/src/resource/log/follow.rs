@@ -86,6 +86,7 @@ pub(super) async fn follow(
         selection,
         source,
         subscription,
+        unsent: VecDeque::new(),
         ready: VecDeque::new(),
         ended: false,
     };
@@ -113,6 +114,9 @@ struct Follower {
     selection: Selection,
     source: Source,
     subscription: Subscription,
+    /// Events that were read. Their lines are read one event after the other, when the client has taken those before: a
+    /// client that reads nothing costs the lines of one.
+    unsent: VecDeque<StoredEvent>,
     ready: VecDeque<SseEvent>,
     ended: bool,
 }
@@ -157,26 +161,30 @@ impl Follower {
 
     /// Reads what is behind a moment. Answers whether there was something.
     async fn read_events(&mut self, behind: Moment) -> Result<bool, ApiError> {
-        // An event of which only some lines were sent is read again.
-        let after = if behind.line > 0 { behind.seq.saturating_sub(1) } else { behind.seq };
-        let events = self.state.store.run_events_after(self.run, after, EVENTS_AT_ONCE).await?;
+        if self.unsent.is_empty() {
+            // An event of which only some lines were sent is read again.
+            let after = if behind.line > 0 { behind.seq.saturating_sub(1) } else { behind.seq };
+            self.unsent = self.state.store.run_events_after(self.run, after, EVENTS_AT_ONCE).await?.into();
+        }
         let mut moment = behind;
-        for StoredEvent { seq, event } in &events {
-            let sent_to = if *seq == behind.seq { behind.line } else { 0 };
+        while self.ready.is_empty()
+            && let Some(StoredEvent { seq, event }) = self.unsent.pop_front()
+        {
+            let sent_to = if seq == behind.seq { behind.line } else { 0 };
             match &event.kind {
                 EventKind::StepOutput { job, attempt, step, first_line, line_count } => {
                     let attempt = AttemptId { run: self.run, job: *job, number: *attempt };
                     let last = first_line.saturating_add((*line_count).into()).saturating_sub(1);
                     if self.selection.holds(&self.plan, attempt, *step) && sent_to < last {
-                        self.send_lines(*seq, (attempt, *step), (*first_line).max(sent_to + 1), last).await?;
+                        self.send_lines(seq, (attempt, *step), (*first_line).max(sent_to + 1), last).await?;
                     }
-                    moment = Moment { seq: *seq, line: last };
+                    moment = Moment { seq, line: last };
                 }
                 EventKind::RunCompleted { status, reason, .. } => {
                     self.send_end(LogEnd { status: *status, reason: reason.clone() });
                     return Ok(true);
                 }
-                _ => moment = Moment { seq: *seq, line: 0 },
+                _ => moment = Moment { seq, line: 0 },
             }
         }
         let is_new = moment != behind;
