@@ -179,6 +179,8 @@ impl Agent {
             () = becomes(&mut wish, Wish::Drain) => None,
             ended = turns_some(&mut ending) => Some(ended),
         };
+        // Those that have ended already.
+        while jobs.try_join_next().is_some() {}
         if !jobs.is_empty() {
             tracing::info!("taking no more jobs; waiting for {} to end", jobs.len());
         }
