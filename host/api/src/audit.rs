@@ -10,8 +10,13 @@ use crate::{caller::Caller, error::ApiError, route::About, state::ServerState};
 
 /// Tells what a request has done.
 pub async fn done(state: &ServerState, about: &About, caller: &Caller, path: &str) {
+    changed(state, caller, about.name, path).await;
+}
+
+/// Tells of a change that a caller has made, also where no table of routes says how it is called.
+pub async fn changed(state: &ServerState, caller: &Caller, action: &str, path: &str) {
     let (project, details) = caller.noted();
-    write(state, caller.actor(), about.name, path, project, caller.address, details.unwrap_or_else(|| json!({}))).await;
+    write(state, caller.actor(), action, path, project, caller.address, details.unwrap_or_else(|| json!({}))).await;
 }
 
 /// Tells of a request that was not let in.

@@ -4,6 +4,9 @@
 //! may pull, agents and servers, too: pipelines of all projects may use all plugins. The first part of a repository's name is a
 //! project: who maintains that one may push and delete there. Elsewhere only administrators may. A token that is for one project
 //! only reads what belongs to it.
+//!
+//! Manifests that were pushed or deleted are in the audit log. Blobs, which have no names
+//! but their digests, are not.
 
 use std::net::IpAddr;
 
@@ -15,14 +18,16 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use oxide_core::access::{Area, Denied, Rights, Role};
+use oxide_registry::server::manifest_of;
 use serde_json::json;
 
 use crate::{
     address::ClientAddress,
-    caller::{Known, Who},
+    audit,
+    caller::{Caller, Who},
     credential,
-    error::{ApiError, ErrorKind},
-    route::guard::identify,
+    error::{self, ApiError, ErrorKind},
+    route::guard::{identify, to_the_end},
     state::ServerState,
 };
 
@@ -35,33 +40,88 @@ async fn guard(State(state): State<ServerState>, request: Request, next: Next) -
     let address = request.extensions().get::<ClientAddress>().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0);
     let (mut parts, body) = request.into_parts();
     match admit(&state, &parts, address).await {
-        Ok(()) => {
+        Ok(caller) => {
             // Who this is has been found out; the registry behind has no accounts, and knows names and passwords only.
             parts.headers.remove(header::AUTHORIZATION);
-            next.run(Request::from_parts(parts, body)).await
+            let change = change_of(&parts.method, parts.uri.path());
+            let request = Request::from_parts(parts, body);
+            match (change, caller) {
+                // A change and its entry in the audit log belong together, whether or not somebody still waits.
+                (Some(change), Some(caller)) => {
+                    to_the_end(tokio::spawn(run_audited(state, caller, change, request, next))).await
+                }
+                _ => next.run(request).await,
+            }
         }
         Err(error) => refused(&error),
     }
 }
 
-/// May this request pass?
-async fn admit(state: &ServerState, parts: &Parts, address: IpAddr) -> Result<(), ApiError> {
+/// What a request does to a manifest.
+#[derive(Debug, PartialEq, Eq)]
+struct Change {
+    /// As the audit log calls it.
+    action: &'static str,
+    repository: String,
+    /// The tag or digest.
+    reference: String,
+}
+
+/// The change that the audit log is to tell of, if this is one.
+fn change_of(method: &Method, path: &str) -> Option<Change> {
+    let action = match *method {
+        Method::PUT => "push_plugin",
+        Method::DELETE => "delete_plugin",
+        _ => return None,
+    };
+    let (repository, reference) = manifest_of(path)?;
+    Some(Change { action, repository, reference })
+}
+
+/// Has the registry answer, and tells the audit log if it did what it was asked.
+async fn run_audited(state: ServerState, caller: Caller, change: Change, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if !response.status().is_success() {
+        return response;
+    }
+    let Change { action, repository, reference } = change;
+    let first = repository.split('/').next().unwrap_or_default();
+    match state.store.project_by_name(first).await {
+        Ok(Some(project)) => caller.note_project(project.id),
+        Ok(None) => {}
+        Err(error) => tracing::error!(repository, "could not find its project: {}", error::chain(&error)),
+    }
+    caller.note(json!({ "repository": repository, "reference": reference }));
+    audit::changed(&state, &caller, action, &path).await;
+    response
+}
+
+/// May this request pass? Says who asks; none is another server, which only reads.
+async fn admit(state: &ServerState, parts: &Parts, address: IpAddr) -> Result<Option<Caller>, ApiError> {
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     if reads && is_a_server(state, parts) {
-        return Ok(());
+        return Ok(None);
     }
-    let Known { who, rights, .. } = identify(state, &parts.headers, address).await?;
-    match who {
+    let caller = Caller::known(identify(state, &parts.headers, address).await?, address);
+    check(state, &caller, parts, reads).await?;
+    Ok(Some(caller))
+}
+
+/// May this caller do this?
+async fn check(state: &ServerState, caller: &Caller, parts: &Parts, reads: bool) -> Result<(), ApiError> {
+    let rights = &caller.rights;
+    match &caller.who {
         // Agents pull what their jobs need.
         Who::Agent { .. } if reads => Ok(()),
         Who::Agent { .. } => Err(ApiError::forbidden("agents push no plugins")),
         _ if reads => match rights.check_organization(Area::Registry, Role::Viewer) {
             // Programs ask here whether they are known.
             Err(Denied::Bound) if is_base(parts.uri.path()) => Ok(rights.check_scope(Area::Registry, Role::Viewer)?),
-            Err(Denied::Bound) => check_project(state, &rights, parts.uri.path(), Role::Viewer).await,
+            Err(Denied::Bound) => check_project(state, rights, parts.uri.path(), Role::Viewer).await,
             checked => Ok(checked?),
         },
-        _ => check_project(state, &rights, parts.uri.path(), Role::Maintainer).await,
+        _ => check_project(state, rights, parts.uri.path(), Role::Maintainer).await,
     }
 }
 
@@ -109,5 +169,23 @@ fn refused(error: &ApiError) -> Response {
             (status, [kind, (header::WWW_AUTHENTICATE, "Basic realm=\"oxide\"")], body).into_response()
         }
         _ => (status, [kind], body).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_manifests_that_change_are_told_and_no_spelling_hides_them() {
+        let told = |method: Method, path: &str| {
+            change_of(&method, path).map(|change| (change.action, change.repository, change.reference))
+        };
+        let lint = |action| Some((action, "web/lint".to_owned(), "1.0".to_owned()));
+        assert_eq!(told(Method::PUT, "/v2/web/lint/manifests/1.0"), lint("push_plugin"));
+        assert_eq!(told(Method::DELETE, "/v2/web/lint/manifests/1.0"), lint("delete_plugin"));
+        assert_eq!(told(Method::PUT, "/v2/web/lint/%6danifests/1%2e0"), lint("push_plugin"));
+        assert_eq!(told(Method::GET, "/v2/web/lint/manifests/1.0"), None);
+        assert_eq!(told(Method::PUT, "/v2/web/lint/blobs/uploads/1"), None);
     }
 }

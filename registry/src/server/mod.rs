@@ -40,6 +40,7 @@ use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 
 pub use self::{
     collect::{CollectError, Collected},
+    route::manifest_of,
     users::{Right, Users, UsersError, read_users_file},
 };
 use self::{

@@ -148,6 +148,16 @@ impl Route {
     }
 }
 
+/// Which manifest a path names, as the registry reads it: the name of the repository, and the tag or digest. None if it names
+/// something else.
+pub fn manifest_of(path: &str) -> Option<(String, String)> {
+    match Route::parse(path) {
+        Ok(Route::Manifest(name, Target::Tag(tag))) => Some((name.as_str().to_owned(), tag.as_str().to_owned())),
+        Ok(Route::Manifest(name, Target::Digest(digest))) => Some((name.as_str().to_owned(), digest.to_string())),
+        _ => None,
+    }
+}
+
 /// The path with its percent signs spent, once; none if that is no text.
 fn decoded(path: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(path.len());

@@ -204,7 +204,7 @@ fn is_good(response: &Response) -> bool {
 }
 
 /// What a task answers that nobody stops.
-async fn to_the_end(task: JoinHandle<Response>) -> Response {
+pub async fn to_the_end(task: JoinHandle<Response>) -> Response {
     match task.await {
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {

@@ -14,7 +14,7 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who: `user:NAME`, `agent:ID`, `setup` or `nobody`.
     pub actor: String,
-    /// What: the name of the operation, such as `create_project`.
+    /// What: the name of the operation, such as `create_project`; below `/v2/` `push_plugin` or `delete_plugin`.
     pub action: String,
     /// To what: the path of the request.
     pub target: String,
