@@ -17,7 +17,12 @@ use oxide_registry::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{failure::Failure, project, remote::settings::Home, terminal::without_controls};
+use crate::{
+    failure::Failure,
+    project,
+    remote::{settings::Home, usual_server},
+    terminal::without_controls,
+};
 
 /// How registries are reached.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -44,10 +49,21 @@ impl RegistryArguments {
 fn logins() -> Vec<ServerLogin> {
     // Who has no home has signed in nowhere.
     let read = Home::find().map_or(Ok(Vec::new()), |home| home.logins());
-    read.unwrap_or_else(|failure| {
+    let kept = read.unwrap_or_else(|failure| {
         failure.print();
         Vec::new()
-    })
+    });
+    let token = std::env::var("OXIDE_TOKEN").ok().filter(|token| !token.is_empty());
+    with_given(kept, usual_server().zip(token))
+}
+
+/// For the server that is meant, the token of the environment goes before the one that is kept, as it does for its API.
+fn with_given(mut logins: Vec<ServerLogin>, given: Option<(String, String)>) -> Vec<ServerLogin> {
+    if let Some((server, token)) = given {
+        logins.retain(|login| login.server != server);
+        logins.push(ServerLogin { server, token });
+    }
+    logins
 }
 
 /// A client for these registries.
@@ -196,5 +212,23 @@ fn with_hint(failure: Failure, hint: Option<String>) -> Failure {
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_the_environment_goes_before_the_one_that_is_kept() {
+        let login =
+            |server: &str, token: &str| ServerLogin { server: format!("https://{server}"), token: token.to_owned() };
+        let shown =
+            |logins: &[ServerLogin]| logins.iter().map(|l| format!("{} {}", l.server, l.token)).collect::<Vec<_>>();
+        let kept = vec![login("a", "1"), login("b", "2")];
+        assert_eq!(shown(&with_given(kept.clone(), None)), shown(&kept));
+        let given = Some(("https://a".to_owned(), "3".to_owned()));
+        assert_eq!(shown(&with_given(kept, given.clone())), ["https://b 2", "https://a 3"]);
+        assert_eq!(shown(&with_given(Vec::new(), given)), ["https://a 3"]);
     }
 }

@@ -27,10 +27,14 @@ pub fn start(format: ServiceLogFormat, level: Level) {
     };
 }
 
-/// All up to this level; but of its tries to connect the client of NATS tells each, and `oxide-bus` tells what they come to.
+/// All up to this level; but of its tries to connect the client of NATS tells each, and `oxide-bus` tells what they come to; and
+/// the store tells of each wait for a connection, which under load are all.
 fn worth_telling(level: Level) -> Targets {
-    let of_nats = if level == Level::INFO { Level::WARN } else { level };
-    Targets::new().with_default(level).with_target("async_nats", of_nats)
+    let of_others = |quiet: Level| if level == Level::INFO { quiet } else { level };
+    Targets::new()
+        .with_default(level)
+        .with_target("async_nats", of_others(Level::WARN))
+        .with_target("sqlx::pool::acquire", of_others(Level::ERROR))
 }
 
 #[cfg(test)]
@@ -44,5 +48,7 @@ mod tests {
         assert!(!tells(Level::INFO, "async_nats::connector") && tells(Level::DEBUG, "async_nats::connector"));
         assert!(!tells(Level::ERROR, "async_nats") && !tells(Level::ERROR, "oxide_bus"));
         assert!(worth_telling(Level::INFO).would_enable("async_nats", &Level::WARN));
+        assert!(!worth_telling(Level::INFO).would_enable("sqlx::pool::acquire", &Level::WARN));
+        assert!(worth_telling(Level::DEBUG).would_enable("sqlx::pool::acquire", &Level::WARN));
     }
 }

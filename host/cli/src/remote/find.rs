@@ -20,6 +20,8 @@ use crate::failure::Failure;
 const PAGE: u32 = 200;
 /// How many runs a search by number looks at.
 const RUNS_MAX: usize = 20_000;
+/// How many runs an error names that says which ones may be meant.
+const CANDIDATES_MAX: usize = 5;
 
 /// The pipeline of this name.
 pub async fn pipeline(client: &Client, project: Option<&str>, name: &str) -> Result<Option<Pipeline>, Failure> {
@@ -39,6 +41,9 @@ pub async fn pipeline(client: &Client, project: Option<&str>, name: &str) -> Res
 }
 
 /// The run that a person means: its id or the beginning of it, `PIPELINE#NUMBER`, a number, or `latest`.
+///
+/// # Errors
+/// No run fits, several begin with the same id, several pipelines have a run of this number, or the server does not answer.
 pub async fn run(client: &Client, project: Option<&str>, reference: &str) -> Result<RunId, Failure> {
     if let Ok(id) = reference.parse::<RunId>() {
         return Ok(id);
@@ -51,14 +56,13 @@ pub async fn run(client: &Client, project: Option<&str>, reference: &str) -> Res
         ..RunQuery::default()
     };
     let mut seen = 0;
+    let mut found = Vec::new();
     loop {
         let page = client.runs(&query).await.map_err(|error| refused(&error))?;
         seen += page.items.len();
-        if let Some(run) = page.items.iter().find(|run| wanted.is(run)) {
-            return Ok(run.id);
-        }
-        if page.next_cursor.is_none() || seen >= RUNS_MAX {
-            return Err(none_such(reference));
+        found.extend(page.items.into_iter().filter(|run| wanted.is(run)));
+        if page.next_cursor.is_none() || seen >= RUNS_MAX || wanted.is_settled_by(&found) {
+            return choose(reference, &wanted, &found);
         }
         query.cursor = page.next_cursor;
     }
@@ -135,6 +139,23 @@ fn none_such(reference: &str) -> Failure {
     Failure::usage(format!("there is no run `{reference}` on the server")).hint("`oxide runs --remote` lists them")
 }
 
+/// The one run that is meant among those that fit, which are given newest first.
+fn choose(reference: &str, wanted: &Wanted<'_>, found: &[Run]) -> Result<RunId, Failure> {
+    let candidates = wanted.candidates(found);
+    let first = match candidates.as_slice() {
+        [] => return Err(none_such(reference)),
+        [run] => return Ok(run.id),
+        [first, ..] => *first,
+    };
+    let shown = candidates.iter().take(CANDIDATES_MAX).map(|run| wanted.shown(run)).collect::<Vec<_>>().join(", ");
+    let more = if candidates.len() > CANDIDATES_MAX { ", …" } else { "" };
+    let failure = Failure::usage(format!("`{reference}` may be any of: {shown}{more}"));
+    Err(match wanted {
+        Wanted::Id(_) => failure.hint("write more of the id"),
+        _ => failure.hint(format!("write the name of the pipeline, too, such as `{}`", wanted.shown(first))),
+    })
+}
+
 /// What a person wrote for a run.
 #[derive(Debug, PartialEq)]
 enum Wanted<'a> {
@@ -174,11 +195,124 @@ impl<'a> Wanted<'a> {
             Wanted::Id(beginning) => run.id.to_string().starts_with(beginning),
         }
     }
+
+    /// Those that may be meant of the runs that fit, which are given newest first. `latest` and a number of a named pipeline
+    /// mean the newest.
+    fn candidates<'r>(&self, found: &'r [Run]) -> Vec<&'r Run> {
+        let mut candidates: Vec<&'r Run> = Vec::new();
+        for run in found {
+            let is_another = match self {
+                Wanted::Latest | Wanted::Number { pipeline: Some(_), .. } => candidates.is_empty(),
+                Wanted::Number { pipeline: None, .. } => {
+                    candidates.iter().all(|candidate| candidate.pipeline_name != run.pipeline_name)
+                }
+                Wanted::Id(_) => true,
+            };
+            if is_another {
+                candidates.push(run);
+            }
+        }
+        candidates
+    }
+
+    /// Can older runs change nothing any more?
+    fn is_settled_by(&self, found: &[Run]) -> bool {
+        let enough = match self {
+            Wanted::Latest | Wanted::Number { pipeline: Some(_), .. } => 1,
+            Wanted::Number { pipeline: None, .. } | Wanted::Id(_) => CANDIDATES_MAX + 1,
+        };
+        self.candidates(found).len() >= enough
+    }
+
+    /// How a candidate is named.
+    fn shown(&self, run: &Run) -> String {
+        let name = format!("{}#{}", run.pipeline_name, run.number);
+        match self {
+            Wanted::Id(_) => format!("{} ({name})", run.id),
+            _ => name,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use oxide_core::{api::run::RunGit, outcome::Status, time::Timestamp};
+    use serde_json::Value as Json;
+
     use super::*;
+    use crate::exit_code::Exit;
+
+    const FIRST: &str = "01a20000-1111-7000-8000-000000000000";
+    const SECOND: &str = "01a20000-2222-7000-8000-000000000000";
+    const THIRD: &str = "01a20000-3333-7000-8000-000000000000";
+
+    fn a_run(id: &str, pipeline: &str, number: u64) -> Run {
+        Run {
+            id: id.parse().unwrap(),
+            number,
+            project: None,
+            pipeline: None,
+            pipeline_name: pipeline.to_owned(),
+            pipeline_version: None,
+            status: Status::Success,
+            reason: None,
+            trigger: Json::Null,
+            git: RunGit::default(),
+            priority: 0,
+            created_by: None,
+            retry_of: None,
+            created_at: Timestamp(0),
+            started_at: None,
+            ended_at: None,
+            duration_ms: None,
+        }
+    }
+
+    /// What is chosen of these runs: the id, or what is said instead.
+    fn chosen(reference: &str, runs: &[Run]) -> String {
+        let wanted = Wanted::read(reference).unwrap();
+        let found: Vec<Run> = runs.iter().filter(|run| wanted.is(run)).cloned().collect();
+        match choose(reference, &wanted, &found) {
+            Ok(id) => id.to_string(),
+            Err(failure) => {
+                assert_eq!(failure.exit, Exit::Usage);
+                failure.in_one_line()
+            }
+        }
+    }
+
+    #[test]
+    fn a_beginning_that_several_ids_have_names_them() {
+        let runs = [a_run(THIRD, "b", 1), a_run(SECOND, "a", 2), a_run(FIRST, "a", 1)];
+        assert_eq!(
+            chosen("01a2", &runs),
+            format!("`01a2` may be any of: {THIRD} (b#1), {SECOND} (a#2), {FIRST} (a#1); write more of the id")
+        );
+        assert_eq!(chosen("01A20000-2", &runs), SECOND);
+        assert!(chosen("01a3", &runs).starts_with("there is no run `01a3` on the server"));
+        let many: Vec<Run> = (1..=7).map(|number| a_run(FIRST, "a", number)).collect();
+        let told = chosen("01a2", &many);
+        assert!(told.contains("(a#5), …; ") && !told.contains("a#6"), "{told}");
+    }
+
+    #[test]
+    fn a_number_that_several_pipelines_have_names_them() {
+        let runs = [a_run(THIRD, "b", 1), a_run(SECOND, "a", 2), a_run(FIRST, "a", 1)];
+        let told = "may be any of: b#1, a#1; write the name of the pipeline, too, such as `b#1`";
+        assert_eq!(chosen("1", &runs), format!("`1` {told}"));
+        assert_eq!(chosen("#1", &runs), format!("`#1` {told}"));
+        assert_eq!(chosen("2", &runs), SECOND);
+        assert_eq!(chosen("a#1", &runs), FIRST);
+        assert_eq!(chosen("latest", &runs), THIRD);
+    }
+
+    #[test]
+    fn the_search_goes_on_while_older_runs_may_fit_too() {
+        let newest = [a_run(THIRD, "b", 1)];
+        let is_settled = |reference| Wanted::read(reference).unwrap().is_settled_by(&newest);
+        assert!(is_settled("latest") && is_settled("b#1"));
+        assert!(!is_settled("1") && !is_settled("01a2"));
+    }
 
     #[test]
     fn a_run_is_named_in_several_ways() {

@@ -125,6 +125,7 @@ fn mistakes_are_told(served: &Served, succeeded: &str) {
         let refusal = |code, run| served.refusal(code, &[&[command, run][..], remote].concat());
         says(&refusal(2, "nonsense"), &["there is no run `nonsense`", listed]);
         says(&refusal(2, "shop#99"), &["there is no run `shop#99`", listed]);
+        says(&refusal(2, &succeeded[..4]), &["may be any of: ", "(shop#4), ", "(shop#1)", "write more of the id"]);
         says(&refusal(4, stranger), &[&format!("there is no run `{stranger}`"), listed]);
     }
     let nothing = served.refusal(4, &["retry", "--failed", succeeded]);
